@@ -1,0 +1,45 @@
+/* Read what a store is about to replace: attributes, items and names, straight from the
+ * object's memory, without running code of the program (no __getattr__, descriptor,
+ * __eq__ or __hash__) and without changing it (an instance's inline values are not turned
+ * into a dict).
+ *
+ * Needs the GIL. All results are borrowed and valid until the next bytecode runs. Cost is
+ * that of one hash lookup, whatever the size of the container. Which builtin structures are
+ * read, per CPython version, stands in lookup.c. */
+#ifndef MT_LOOKUP_H
+#define MT_LOOKUP_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+enum mt_found {
+    MT_FOUND,                  /* *ret is the object there */
+    MT_ABSENT,                 /* nothing is bound there; *ret is NULL */
+    MT_UNREADABLE,             /* only running code could tell; *ret is NULL: shown as ? */
+};
+
+struct mt_target {
+    enum mt_found found;
+    PyObject *object;          /* borrowed */
+    bool certain;              /* the store can't fail and runs no code: an event may be
+                                  written before it. Else the caller waits for the outcome. */
+};
+
+/* Key `key` of exact or subclassed dict `dict`. Only exact str, int, bool, None, float and
+ * bytes keys, and tuples of them, are looked for by equality; any other key is unreadable
+ * unless found by identity. */
+enum mt_found mt_lookup_dict(PyObject *dict, PyObject *key, PyObject **ret);
+
+/* What `object.name = …` or `del object.name` would replace. */
+void mt_lookup_attribute(PyObject *object, PyObject *name, struct mt_target *ret);
+
+/* What `container[key] = …` or `del container[key]` would replace. Exact list with an int
+ * (negative too), dict, bytearray, collections.deque; array.array is unreadable unless its
+ * item can be read from its buffer. A slice is unreadable. Subclasses with their own
+ * __setitem__ are unreadable and not certain. */
+void mt_lookup_item(PyObject *container, PyObject *key, struct mt_target *ret);
+
+/* Name in a namespace: exact dict, or the mapping that a metaclass's __prepare__ gave. */
+void mt_lookup_name(PyObject *namespace_, PyObject *name, struct mt_target *ret);
+
+#endif

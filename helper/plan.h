@@ -1,0 +1,84 @@
+/* A code object's plan: its store sites, found once.
+ *
+ * A site is an instruction that changes a variable, or can. The plan says for each where
+ * the target's old value and the new value are found, the line, the scope and the target's
+ * name as the programmer wrote it, decompiled from the instructions before it. Made on
+ * first sight of a code object, kept with it, destroyed with it. Reading only: runs no
+ * Python code. Creating needs the GIL and allocates with PyMem_RawMalloc. Opcodes differ
+ * per CPython version: all of that is in plan_opcodes.c / plan.c, nowhere else. */
+#ifndef MT_PLAN_H
+#define MT_PLAN_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include "memtrace.h"
+
+enum mt_site_op {
+    MT_SITE_STORE_FAST, MT_SITE_DELETE_FAST,
+    MT_SITE_STORE_DEREF, MT_SITE_DELETE_DEREF,
+    MT_SITE_STORE_NAME, MT_SITE_DELETE_NAME,
+    MT_SITE_STORE_GLOBAL, MT_SITE_DELETE_GLOBAL,
+    MT_SITE_STORE_ATTR, MT_SITE_DELETE_ATTR,     /* stack: value, object=TOS; del: object=TOS */
+    MT_SITE_STORE_ITEM, MT_SITE_DELETE_ITEM,     /* stack: value, container, key=TOS; del:
+                                                    container, key=TOS */
+    MT_SITE_STORE_SLICE,                         /* 3.12+: value, container, start, stop=TOS */
+    MT_SITE_INPLACE,       /* xs += …: stack: left, right=TOS. Take a snapshot of left;
+                              `partner` is the store that follows, -1 if none */
+    MT_SITE_CALL,          /* xs.append(…): a call of a mutating method by name. `depth_self`:
+                              position of self below the top of the stack, 0 = TOS */
+    MT_SITE_RESUME,        /* monitoring only: where a call's arguments are NEW */
+    MT_SITE_AFTER,         /* monitoring only: the instruction after a site whose outcome
+                              must be waited for */
+};
+
+struct mt_site {
+    int32_t offset;            /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
+                                  index of the code unit; EXTENDED_ARG prefixes not counted
+                                  in: offset of the instruction proper) */
+    uint8_t op;                /* enum mt_site_op */
+    uint8_t scope;             /* enum mt_scope of its events */
+    uint8_t redacted;          /* the name matches the redaction list (filled by engine) */
+    uint8_t second;            /* 1: second store of a superinstruction at this offset */
+    int32_t line;              /* -1: the compiler gave none */
+    int32_t slot;              /* index into localsplus (FAST, DEREF); else -1 */
+    int32_t depth;             /* operands on the stack there; -1 where the frame says it */
+    int32_t depth_self;        /* MT_SITE_CALL */
+    int32_t partner;           /* index of a site; -1 */
+    PyObject *name_object;     /* borrowed from the code: NAME, GLOBAL, ATTR, method; else NULL */
+    const char *name;          /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
+    const char *key;           /* item: the key's expression as written; else "" */
+    uint32_t def_id;           /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
+    uint32_t watch;            /* watch.c: 1 + index of its first breakpoint, 0 none */
+};
+
+struct mt_argument { int32_t slot; const char *name; bool is_cell; uint32_t def_id; uint8_t redacted; uint32_t watch; };
+
+struct mt_plan {
+    PyCodeObject *code;        /* borrowed: the plan lives as long as the code */
+    uint32_t def_id;           /* MT_DEF_CODE id, 0 until the first event */
+    uint32_t site_count;
+    struct mt_site *sites;     /* by offset */
+    uint32_t argument_count;   /* positional, keyword-only, *args, **kwargs; names that begin
+                                  with '.' (a comprehension's iterator) are left out; in the
+                                  order of the signature as co_varnames has it */
+    struct mt_argument *arguments;
+    uint16_t *site_at;         /* by code unit: 1 + index of the (first) site, 0 none */
+    uint32_t unit_count;
+    char *qualname;            /* UTF-8; co_qualname, before 3.11 as best known */
+    bool is_generator;         /* generator, coroutine, async generator */
+};
+
+/* Returns MT_OK, MT_NO_MEMORY, or MT_REFUSED when the bytecode is not understood (then
+ * nothing is recorded in that code; counted). `ret` is NULL then. */
+enum mt_status mt_plan_create(PyCodeObject *code, struct mt_plan **ret);
+void mt_plan_destroy(struct mt_plan *plan);
+
+/* The site at a byte offset (as mt_site.offset), or NULL. */
+static inline struct mt_site *mt_plan_site(const struct mt_plan *plan, int offset)
+{
+    uint32_t unit = (uint32_t)offset / 2;
+    uint16_t index = unit < plan->unit_count ? plan->site_at[unit] : 0;
+    return index ? &plan->sites[index - 1] : NULL;
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* A bounded snapshot of a builtin container, to see whether a statement changed it.
+ *
+ * Taken before an in-place operator, a slice assignment or a mutating method, and again
+ * after it; diff.h compares the two. Exact list, dict, set, bytearray and
+ * collections.deque only. Holds addresses, never references. Needs the GIL; allocates
+ * nothing; O(MT_SNAPSHOT_ITEMS). */
+#ifndef MT_SNAPSHOT_H
+#define MT_SNAPSHOT_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include "diff.h"
+
+/* Is it a container whose contents a snapshot can hold? */
+bool mt_snapshot_takes(PyObject *container);
+
+void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret);
+
+/* Could calling method `name` (UTF-8) of an exact builtin container change one? By name
+ * alone: for planning call sites. */
+bool mt_snapshot_method(const char *name);
+
+/* Does method `name` mutate `container`'s own type? Confirms a planned site. */
+bool mt_snapshot_method_of(PyObject *container, const char *name);
+
+#endif

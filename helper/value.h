@@ -1,0 +1,46 @@
+/* Capture an object into a few bytes, and compare two objects, without running code of
+ * the program and without keeping a reference.
+ *
+ * Needs the GIL. Never sets or clears an exception, never calls a slot of a type that is
+ * not an exact builtin, allocates nothing. Only exact builtin types are looked into; a
+ * subclass of a builtin shows its type, address and the builtin's part. */
+#ifndef MT_VALUE_H
+#define MT_VALUE_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include "memtrace.h"
+
+struct mt_value_options {
+    uint32_t size;             /* budget of one value in bytes, 16 to MT_VALUE_BYTES_MAX */
+    const char *redact;        /* globs, each ending in '\0', the list in another '\0';
+                                  matched against names and str keys, ASCII case ignored;
+                                  borrowed from the request text */
+};
+
+/* Options in force. Set while no capture runs (GIL held). */
+void mt_value_configure(const struct mt_value_options *options);
+
+/* Capture `object` (borrowed; NULL gives MT_TAG_ABSENT) within the budget. */
+void mt_value_capture(PyObject *object, struct mt_value *ret);
+
+/* Scalars only (None, bool, int up to 64 bit, float, str and bytes of at most 64 bytes):
+ * the key of an item. False: no scalar, nothing written. */
+bool mt_value_capture_key(PyObject *object, struct mt_value *ret);
+
+/* Does the name match the redaction list? UTF-8, `size` bytes. */
+bool mt_value_is_redacted(const char *name, size_t size);
+
+enum mt_sameness {
+    MT_SAME_OBJECT,            /* identical */
+    MT_EQUAL,                  /* an equal int, float, bool, complex, str, bytes, None of the
+                                  same exact type */
+    MT_DIFFERENT,              /* or undecided within 64 KiB of comparison */
+};
+enum mt_sameness mt_value_compare(PyObject *old_object, PyObject *new_object);
+
+/* The definition id of a type's name (mt_defs_type), cached by type. A type that was freed
+ * and another that took its address are told apart by the name. */
+uint32_t mt_value_type_id(PyTypeObject *type);
+
+#endif
