@@ -65,6 +65,8 @@ struct mt_plan {
     uint16_t *site_at;         /* by code unit: 1 + index of the (first) site, 0 none */
     uint32_t unit_count;
     char *qualname;            /* UTF-8; co_qualname, before 3.11 as best known */
+    uint32_t generation;       /* of the options by which `traced` was decided (engine) */
+    bool traced;               /* (engine) */
     bool is_generator;         /* generator, coroutine, async generator */
 };
 
