@@ -214,6 +214,7 @@ struct mt_packet_header {
     uint64_t events_discarded; /* by this thread since it began: could not be written */
     uint64_t packet_seq;       /* number of this packet in its stream instance, from 0 */
     uint64_t first_seq;        /* seq of the first event, or of the next one when empty */
+    uint64_t event_count;      /* events in this packet; may lag content_bits by one */
     uint32_t pid;
     uint32_t tid;              /* 0 in MT_STREAM_DEFS */
 };
@@ -232,7 +233,7 @@ struct mt_slot {
 
 /* Offsets in bytes, as the helper's own compiler saw them, so that gdb can walk frames
  * and objects of a stripped interpreter by reading memory. -1: this version has no such
- * field. Filled by frame.c. */
+ * field. Filled by layout.c. */
 struct mt_layout {
     int32_t object_type;               /* PyObject.ob_type */
     int32_t var_size;                  /* PyVarObject.ob_size */
@@ -273,7 +274,10 @@ struct mt_layout {
     int32_t keys_log2_size, keys_kind, keys_usable, keys_nentries, keys_indices;
     int32_t managed_dict_offset;       /* from the object, negative; 0 where there is none */
     int32_t managed_values_offset;     /* pointer to PyDictValues, from the object; 0 none */
-    int32_t spare[32];
+    int32_t values_items;              /* PyDictValues: its array */
+    int32_t keys_size;                 /* dk_size, a Py_ssize_t: before 3.11; then keys_log2_size */
+    int32_t runtime_interpreters_head; /* _PyRuntime -> first interpreter */
+    int32_t spare[29];
 };
 
 /* ---- control ---------------------------------------------------------------------- */
