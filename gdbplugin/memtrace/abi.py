@@ -222,13 +222,16 @@ LAYOUT_NAMES = (
     "keys_indices",
     "managed_dict_offset",
     "managed_values_offset",
+    "values_items",
+    "keys_size",
+    "runtime_interpreters_head",
 )
 
 
 class Layout(ctypes.LittleEndianStructure):
     """struct mt_layout: offsets in bytes into CPython's structs, -1 where there is none."""
 
-    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 32)]
+    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 29)]
 
 
 class Hit(ctypes.LittleEndianStructure):
