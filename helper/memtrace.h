@@ -344,7 +344,7 @@ struct mt_control {
 };
 
 _Static_assert(sizeof(struct mt_control) <= MT_CONTROL_BYTES, "control block outgrew its page");
-_Static_assert(sizeof(struct mt_packet_header) == 88, "packet header is ABI");
+_Static_assert(sizeof(struct mt_packet_header) == 96, "packet header is ABI");
 _Static_assert(sizeof(struct mt_slot) == 16, "slot is ABI");
 
 /* ---- the request -----------------------------------------------------------------------

@@ -132,6 +132,7 @@ class PacketHeader(ctypes.LittleEndianStructure):
         ("events_discarded", c_uint64),
         ("packet_seq", c_uint64),
         ("first_seq", c_uint64),
+        ("event_count", c_uint64),
         ("pid", c_uint32),
         ("tid", c_uint32),
     ]
