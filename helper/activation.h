@@ -1,0 +1,26 @@
+/* Numbers of activations: which call a frame's address stands for.
+ *
+ * A table from frame address to number. A call enters it at its first event and leaves it
+ * when it returns; a suspended generator stays. Serialised by the GIL. Memory is mapped,
+ * not malloc'ed, and bounded: beyond MT_ACTIVATIONS_MAX live calls one is forgotten, which
+ * is counted (lost_activations): it goes on under a new number. */
+#ifndef MT_ACTIVATION_H
+#define MT_ACTIVATION_H
+
+#include <stdint.h>
+
+enum { MT_ACTIVATIONS_MAX = 1 << 17 };
+
+/* The number of the call behind `frame`, or 0. */
+uint32_t mt_activation_find(const void *frame);
+
+/* Give the call behind `frame` a new number, whatever was known of that address. */
+uint32_t mt_activation_begin(const void *frame);
+
+/* The call is over. */
+void mt_activation_end(const void *frame);
+
+/* Forget all and number from 1: a recording begins. */
+void mt_activation_reset(void);
+
+#endif

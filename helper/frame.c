@@ -1,0 +1,207 @@
+/* The out-of-line half of frame.h. Needs the GIL throughout; runs no Python code. */
+
+#include "frame.h"
+
+#include <opcode.h>
+#include <string.h>
+#include "status.h"
+
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030a0000
+// For tracing_possible. The public header defines this macro for older extensions.
+#undef _PyGC_FINALIZED
+#define Py_BUILD_CORE
+#include <internal/pycore_interp.h>
+#undef Py_BUILD_CORE
+#endif
+
+/* ---- one frame ------------------------------------------------------------------------ */
+
+bool mt_frame_begins(mt_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    PyCodeObject *code = mt_frame_code(frame);
+    return frame->instr_ptr <= _PyCode_CODE(code) + code->_co_firsttraceable;
+#elif PY_VERSION_HEX >= 0x030b0000
+    // The first RESUME; a generator that is thrown into before it began stands before it.
+    PyCodeObject *code = frame->f_code;
+    return frame->prev_instr <= _PyCode_CODE(code) + code->_co_firsttraceable;
+#else
+    return frame->f_lasti < 0;
+#endif
+}
+
+bool mt_frame_yields(mt_frame *frame)
+{
+    int offset = mt_frame_offset(frame);
+
+    if (offset < 0)
+        return false;
+#if PY_VERSION_HEX >= 0x030b0000
+    PyCodeObject *code = mt_frame_code(frame);
+    if (!(code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)))
+        return false;
+    uint8_t opcode = ((const uint8_t *)_PyCode_CODE(code))[offset];
+    return opcode == YIELD_VALUE;
+#else
+    const uint8_t *bytes = (const uint8_t *)PyBytes_AS_STRING(frame->f_code->co_code);
+    if (!(frame->f_code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)))
+        return false;
+    // Up to 3.10 a `yield from` leaves f_lasti on the instruction before it, to run it again.
+    if (offset + 2 < PyBytes_GET_SIZE(frame->f_code->co_code) && bytes[offset + 2] == YIELD_FROM)
+        return true;
+    return bytes[offset] == YIELD_VALUE || bytes[offset] == YIELD_FROM;
+#endif
+}
+
+mt_frame *mt_frame_back(mt_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return frame->previous;
+#else
+    return frame->f_back;
+#endif
+}
+
+mt_frame *mt_frame_current(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    // 3.13: cframe is gone (gh-108035).
+    return tstate->current_frame;
+#elif PY_VERSION_HEX >= 0x030b0000
+    return tstate->cframe->current_frame;
+#else
+    return tstate->frame;
+#endif
+}
+
+/* ---- code objects ------------------------------------------------------------------------ */
+
+// Index of our word in co_extra, in the main interpreter; -1 before it was asked for.
+static Py_ssize_t code_slot = -1;
+
+enum mt_status mt_code_slot_init(freefunc destroy)
+{
+    if (code_slot >= 0)
+        return MT_OK;
+#if PY_VERSION_HEX >= 0x030c0000
+    code_slot = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
+#else
+    code_slot = _PyEval_RequestCodeExtraIndex(destroy);
+#endif
+    if (code_slot < 0)
+        return mt_status_set(MT_REFUSED, "no free slot in code objects: too many profilers and "
+                                         "debuggers are loaded in this process");
+    return MT_OK;
+}
+
+uintptr_t mt_code_slot_get(PyCodeObject *code)
+{
+    // co_extra: a count, then that many words (PEP 523; the struct is private to
+    // codeobject.c but the same from 3.6 to 3.15).
+    const struct { Py_ssize_t size; uintptr_t words[]; } *extra = code->co_extra;
+
+    return extra && extra->size > code_slot ? extra->words[code_slot] : 0;
+}
+
+bool mt_code_slot_set(PyCodeObject *code, uintptr_t value)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    bool done = PyUnstable_Code_SetExtra((PyObject *)code, code_slot, (void *)value) == 0;
+#else
+    bool done = _PyCode_SetExtra((PyObject *)code, code_slot, (void *)value) == 0;
+#endif
+    if (!done)
+        PyErr_Clear();
+    return done;
+}
+
+/* ---- the interpreter ----------------------------------------------------------------------- */
+
+enum mt_status mt_interpreter_ready(void)
+{
+    if (!Py_IsInitialized())
+        return mt_status_set(MT_FINALIZING, "the interpreter is not initialised yet, or has "
+                                            "finished: try again once the program runs");
+#if PY_VERSION_HEX >= 0x030d0000
+    int finalizing = Py_IsFinalizing();
+#else
+    int finalizing = _Py_IsFinalizing();
+#endif
+    if (finalizing)
+        return mt_status_set(MT_FINALIZING, "the interpreter is shutting down: "
+                                            "nothing is left to record");
+    return MT_OK;
+}
+
+uint32_t mt_tstate_native_id(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return (uint32_t)tstate->native_thread_id;
+#else
+    return 0;
+#endif
+}
+
+void mt_interpreter_describe(struct mt_control *control)
+{
+    control->python_hex = PY_VERSION_HEX;
+    strncpy(control->python_version, Py_GetVersion(), sizeof control->python_version - 1);
+    strncpy(control->soabi, MT_SOABI, sizeof control->soabi - 1);
+    strncpy(control->driver, MT_HAVE_MONITORING ? "monitoring" : "settrace",
+            sizeof control->driver - 1);
+}
+
+/* ---- tracing switches ------------------------------------------------------------------------ */
+
+#if !MT_HAVE_MONITORING
+
+void mt_trace_set(PyThreadState *tstate, Py_tracefunc function)
+{
+#if PY_VERSION_HEX < 0x030a0000
+    // Up to 3.9 the evaluation loop looks at a count of threads with a tracer first.
+    int change = (function != NULL) - (tstate->c_tracefunc != NULL);
+#if PY_VERSION_HEX < 0x03090000
+    _PyRuntime.ceval.tracing_possible += change;
+#else
+    tstate->interp->ceval.tracing_possible += change;
+#endif
+#endif
+    tstate->c_tracefunc = function;
+    tstate->c_traceobj = NULL;
+#if PY_VERSION_HEX < 0x030a0000
+    tstate->use_tracing = function || tstate->c_profilefunc;
+#endif
+}
+
+void mt_trace_enable_all(PyThreadState *tstate, bool enable)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    for (_PyCFrame *cframe = tstate->cframe; cframe; cframe = cframe->previous)
+        cframe->use_tracing = enable ? 255 : 0;
+#elif PY_VERSION_HEX >= 0x030a0000
+    for (CFrame *cframe = tstate->cframe; cframe; cframe = cframe->previous)
+        cframe->use_tracing = enable;
+#else
+    tstate->use_tracing = enable;
+#endif
+}
+
+mt_eval_function mt_eval_get(PyInterpreterState *interp)
+{
+#if PY_VERSION_HEX >= 0x03090000
+    return _PyInterpreterState_GetEvalFrameFunc(interp);
+#else
+    return interp->eval_frame;
+#endif
+}
+
+void mt_eval_set(PyInterpreterState *interp, mt_eval_function function)
+{
+#if PY_VERSION_HEX >= 0x03090000
+    _PyInterpreterState_SetEvalFrameFunc(interp, function);
+#else
+    interp->eval_frame = function;
+#endif
+}
+
+#endif

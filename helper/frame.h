@@ -1,0 +1,224 @@
+/* Frames, thread states and the tracing switches of the interpreter, behind verbs: what
+ * differs between CPython versions and is no object's layout (object.h has those).
+ *
+ * Everything needs the GIL and runs no Python code. A `struct mt_frame` is what the
+ * interpreter executes: _PyInterpreterFrame from 3.11 on, PyFrameObject before. Its address
+ * identifies a running or suspended call; it is never kept beyond the call's end. */
+#ifndef MT_FRAME_H
+#define MT_FRAME_H
+
+#include <Python.h>
+#include <frameobject.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "memtrace.h"
+
+#if PY_VERSION_HEX < 0x03080000 || PY_VERSION_HEX >= 0x03100000
+#error "memtrace knows CPython 3.8 to 3.15"
+#endif
+
+/* sys.monitoring came with 3.12 (PEP 669); before it the only way in is a trace function. */
+#define MT_HAVE_MONITORING (PY_VERSION_HEX >= 0x030c0000)
+
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE
+#define MT_FRAME_UNDEF_BUILD_CORE
+#endif
+#undef _PyGC_FINALIZED
+#if PY_VERSION_HEX >= 0x030e0000
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_stackref.h>
+#elif PY_VERSION_HEX >= 0x030b0000
+#include <internal/pycore_frame.h>
+#endif
+#if PY_VERSION_HEX < 0x030a0000
+#include <internal/pycore_pystate.h>
+#endif
+#ifdef MT_FRAME_UNDEF_BUILD_CORE
+#undef Py_BUILD_CORE
+#undef MT_FRAME_UNDEF_BUILD_CORE
+#endif
+
+/* 3.11: frames became lazily made views on _PyInterpreterFrame (bpo-44590). */
+#if PY_VERSION_HEX >= 0x030b0000
+typedef struct _PyInterpreterFrame mt_frame;
+#else
+typedef PyFrameObject mt_frame;
+#endif
+
+/* ---- one frame ------------------------------------------------------------------------ */
+
+static inline mt_frame *mt_frame_of_object(PyFrameObject *object)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return object->f_frame;
+#else
+    return object;
+#endif
+}
+
+/* The frame's code object; NULL for a frame of the interpreter's own (3.12+ shims). */
+static inline PyCodeObject *mt_frame_code(mt_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    PyObject *code = PyStackRef_AsPyObjectBorrow(frame->f_executable);
+    return PyCode_Check(code) ? (PyCodeObject *)code : NULL;
+#elif PY_VERSION_HEX >= 0x030d0000
+    // 3.13: f_code became f_executable, which may be None in a trampoline frame (gh-111481).
+    return PyCode_Check(frame->f_executable) ? (PyCodeObject *)frame->f_executable : NULL;
+#else
+    return frame->f_code;
+#endif
+}
+
+static inline PyObject *mt_frame_globals(mt_frame *frame)
+{
+    return frame->f_globals;
+}
+
+/* The mapping of a class or module body, or of exec; NULL in a function. */
+static inline PyObject *mt_frame_namespace(mt_frame *frame)
+{
+    return frame->f_locals;
+}
+
+/* Offset in bytes of the instruction that is about to run or runs; -1 before the first. */
+static inline int mt_frame_offset(mt_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return (int)((char *)frame->instr_ptr - (char *)_PyCode_CODE(mt_frame_code(frame)));
+#elif PY_VERSION_HEX >= 0x030b0000
+    return (int)((char *)frame->prev_instr - (char *)_PyCode_CODE(frame->f_code));
+#elif PY_VERSION_HEX >= 0x030a0000
+    // 3.10: f_lasti counts code units (bpo-27129).
+    return frame->f_lasti < 0 ? -1 : frame->f_lasti * 2;
+#else
+    return frame->f_lasti;
+#endif
+}
+
+/* The object in a slot of localsplus (locals, cells, free variables), or NULL. */
+static inline PyObject *mt_frame_slot(mt_frame *frame, int slot)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    // 3.14: slots are tagged references; the low bits say who owns the count (gh-128563).
+    return (PyObject *)(frame->localsplus[slot].bits & ~(uintptr_t)3);
+#elif PY_VERSION_HEX >= 0x030b0000
+    return frame->localsplus[slot];
+#else
+    return frame->f_localsplus[slot];
+#endif
+}
+
+/* Operand `below` places under the top of the stack (0: the top), at an instruction's
+ * start. `depth`: operands on the stack there, used where the frame does not say (3.12,
+ * 3.13: stacktop is -1 at an INSTRUCTION event). */
+static inline PyObject *mt_frame_operand(mt_frame *frame, int depth, int below)
+{
+#if PY_VERSION_HEX >= 0x030e0000
+    return (PyObject *)(frame->stackpointer[-1 - below].bits & ~(uintptr_t)3);
+#elif PY_VERSION_HEX >= 0x030c0000
+    return frame->localsplus[mt_frame_code(frame)->co_nlocalsplus + depth - 1 - below];
+#elif PY_VERSION_HEX >= 0x030b0000
+    return frame->localsplus[frame->stacktop - 1 - below];
+#elif PY_VERSION_HEX >= 0x030a0000
+    return frame->f_valuestack[frame->f_stackdepth - 1 - below];
+#else
+    return frame->f_stacktop[-1 - below];
+#endif
+}
+
+/* Has the call behind a CALL event only just begun (as against a resumed generator)? */
+bool mt_frame_begins(mt_frame *frame);
+
+/* Does the frame, at a RETURN event, only yield? */
+bool mt_frame_yields(mt_frame *frame);
+
+/* The calling frame, or NULL. */
+mt_frame *mt_frame_back(mt_frame *frame);
+
+/* The frame that a thread executes, or NULL. */
+mt_frame *mt_frame_current(PyThreadState *tstate);
+
+/* ---- code objects ------------------------------------------------------------------------ */
+
+/* A word of ours in each code object, and what is called with it when the code dies. */
+enum mt_status mt_code_slot_init(freefunc destroy);
+uintptr_t mt_code_slot_get(PyCodeObject *code);
+bool mt_code_slot_set(PyCodeObject *code, uintptr_t value);
+
+/* ---- the interpreter ----------------------------------------------------------------------- */
+
+/* MT_OK, or MT_FINALIZING with a detail text: not initialised, or shutting down. */
+enum mt_status mt_interpreter_ready(void);
+
+/* Native id of the thread behind a thread state; 0 if the version does not say. */
+uint32_t mt_tstate_native_id(PyThreadState *tstate);
+
+/* Fill the control block's fields about the interpreter. */
+void mt_interpreter_describe(struct mt_control *control);
+
+/* ---- tracing switches (settrace driver, 3.8 to 3.11) ------------------------------------------ */
+
+#if !MT_HAVE_MONITORING
+
+static inline Py_tracefunc mt_trace_function(PyThreadState *tstate)
+{
+    return tstate->c_tracefunc;
+}
+
+/* Set or clear a thread's trace function by its fields: PyEval_SetTrace would raise an audit
+ * event, which may run code of the program. Only for a thread whose slot is free, or ours. */
+void mt_trace_set(PyThreadState *tstate, Py_tracefunc function);
+
+/* Does the evaluation that the thread is in look for trace events? Per C evaluation since
+ * 3.10 (bpo-43760), per thread before. */
+static inline bool mt_trace_enabled(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030a0000
+    return tstate->cframe->use_tracing != 0;
+#else
+    return tstate->use_tracing != 0;
+#endif
+}
+
+static inline void mt_trace_enable(PyThreadState *tstate, bool enable)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    // 3.11: or'ed into the opcode, hence all bits (bpo-45963).
+    tstate->cframe->use_tracing = enable ? 255 : 0;
+#elif PY_VERSION_HEX >= 0x030a0000
+    tstate->cframe->use_tracing = enable;
+#else
+    tstate->use_tracing = enable;
+#endif
+}
+
+/* The same for every evaluation that the thread is in, from the innermost outwards. */
+void mt_trace_enable_all(PyThreadState *tstate, bool enable);
+
+/* Ask for an event at each instruction of this frame, and for none at its lines. */
+static inline void mt_trace_frame(PyFrameObject *object, bool trace)
+{
+    object->f_trace_opcodes = trace;
+    object->f_trace_lines = !trace;
+}
+
+/* The interpreter's frame evaluation function (PEP 523). */
+#if PY_VERSION_HEX >= 0x03090000
+typedef _PyFrameEvalFunction mt_eval_function;
+#define MT_EVAL_PARAMETERS PyThreadState *tstate, mt_frame *frame, int throw_flag
+#define MT_EVAL_ARGUMENTS tstate, frame, throw_flag
+#else
+// 3.9: the thread state became a parameter (bpo-38500).
+typedef PyObject *(*mt_eval_function)(struct _frame *, int);
+#define MT_EVAL_PARAMETERS mt_frame *frame, int throw_flag
+#define MT_EVAL_ARGUMENTS frame, throw_flag
+#endif
+
+mt_eval_function mt_eval_get(PyInterpreterState *interp);
+void mt_eval_set(PyInterpreterState *interp, mt_eval_function function);
+
+#endif /* !MT_HAVE_MONITORING */
+
+#endif

@@ -1,0 +1,108 @@
+/* See thread.h. No GIL needed, except where said there. */
+
+#include "thread.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+__thread struct mt_thread *mt_thread_self;
+
+// Guards `threads`. Leaf: nothing is called with it held.
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mt_thread *threads;
+
+// Runs forget() when a thread ends.
+static pthread_key_t exit_key;
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+
+static size_t mapping_size(void)
+{
+    return sizeof(struct mt_thread) + MT_PENDING_MAX * sizeof(struct mt_pending);
+}
+
+static void forget(void *argument)
+{
+    struct mt_thread *thread = argument;
+
+    mt_ring_close(&thread->ring);
+    pthread_mutex_lock(&threads_lock);
+    if (thread->previous)
+        thread->previous->next = thread->next;
+    else
+        threads = thread->next;
+    if (thread->next)
+        thread->next->previous = thread->previous;
+    pthread_mutex_unlock(&threads_lock);
+    mt_thread_self = NULL;
+    munmap(thread, mapping_size());
+}
+
+static void make_exit_key(void)
+{
+    pthread_key_create(&exit_key, forget);
+}
+
+// The lowest quarter of the thread's stack, which the program may have counted on.
+static uintptr_t stack_guard(void)
+{
+    pthread_attr_t attributes;
+    void *lowest = NULL;
+    size_t size = 0;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return 0;
+    pthread_attr_getstack(&attributes, &lowest, &size);
+    pthread_attr_destroy(&attributes);
+    return (uintptr_t)lowest + size / 4;
+}
+
+struct mt_thread *mt_thread_create(void)
+{
+    pthread_once(&exit_key_once, make_exit_key);
+    struct mt_thread *thread = mmap(NULL, mapping_size(), PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (thread == MAP_FAILED)
+        return NULL;
+    thread->pending = (struct mt_pending *)(thread + 1);
+    thread->stack_guard = stack_guard();
+    mt_ring_init(&thread->ring, (uint32_t)syscall(SYS_gettid));
+
+    pthread_mutex_lock(&threads_lock);
+    thread->next = threads;
+    if (threads)
+        threads->previous = thread;
+    threads = thread;
+    pthread_mutex_unlock(&threads_lock);
+
+    pthread_setspecific(exit_key, thread);
+    mt_thread_self = thread;
+    return thread;
+}
+
+void mt_thread_close_all(void)
+{
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next) {
+        mt_ring_close(&thread->ring);
+        thread->frame = NULL;
+        thread->hit_frame = NULL;
+    }
+    pthread_mutex_unlock(&threads_lock);
+}
+
+void mt_thread_abandon(void)
+{
+    // Only the forking thread lives on. The others' mappings are lost, a page or two each;
+    // the mutex may have been held by one of them.
+    pthread_mutex_init(&threads_lock, NULL);
+    threads = mt_thread_self;
+    if (!threads)
+        return;
+    threads->next = threads->previous = NULL;
+    threads->frame = NULL;
+    threads->hit_frame = NULL;
+    threads->pending_count = 0;
+    mt_ring_init(&threads->ring, (uint32_t)syscall(SYS_gettid));
+}

@@ -1,0 +1,82 @@
+/* What the engine keeps for each thread that records: its ring, the call it is in, and the
+ * stores whose outcome it waits for.
+ *
+ * Found through a thread-local pointer (initial-exec TLS: no allocation at first use); the
+ * memory is mapped at a thread's first event and given back when the thread ends. A struct
+ * mt_thread is used by its own thread only, except that whoever holds the GIL may walk the
+ * list to close rings. Lock order: the list's mutex is a leaf. */
+#ifndef MT_THREAD_H
+#define MT_THREAD_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include "diff.h"
+#include "frame.h"
+#include "plan.h"
+#include "ring.h"
+
+enum { MT_PENDING_MAX = 128 };
+
+enum mt_pending_what {
+    MT_PENDING_STORE,          /* a store that may fail or run code: written when it is done */
+    MT_PENDING_MUTATION,       /* a mutating call or slice store: compared when it is done */
+    MT_PENDING_INPLACE,        /* an in-place operator: compared at its partner store */
+};
+
+/* An instruction that has begun and whose outcome makes the event. Nested: code that it runs
+ * has its entries above it. */
+struct mt_pending {
+    enum mt_pending_what what;
+    mt_frame *frame;           /* borrowed: lives as long as the entry */
+    struct mt_plan *plan;      /* borrowed */
+    struct mt_site *site;      /* borrowed, of the plan */
+    uint32_t activation;
+    enum mt_kind kind;         /* MT_PENDING_STORE */
+    bool has_key;
+    bool held;                 /* `container` is owned: see engine.c, "A reference, once" */
+    PyObject *container;       /* MUTATION, INPLACE */
+    struct mt_value old_value, new_value, key;
+    struct mt_snapshot before;
+};
+
+struct mt_thread {
+    struct mt_ring ring;
+    /* The call that the last event was in: a cache over the table of activations. */
+    mt_frame *frame;           /* borrowed, compared only */
+    struct mt_plan *plan;      /* borrowed; NULL: code that is not traced */
+    uint32_t activation;
+
+    struct mt_pending *pending;            /* array of MT_PENDING_MAX */
+    int pending_count;
+
+    /* A breakpoint hit that is shown at the frame's next instruction, when the store is done. */
+    mt_frame *hit_frame;       /* borrowed, compared only; NULL: none */
+    struct mt_hit hit;
+
+    bool busy;                 /* evaluating a breakpoint's condition: record nothing */
+    uintptr_t stack_guard;     /* C stack below this is left to the program; see driver_settrace.c */
+
+    struct mt_thread *next, *previous;     /* list of all */
+};
+
+/* The calling thread's state, made at its first call; NULL when there is no memory. */
+struct mt_thread *mt_thread_create(void);
+
+extern __thread struct mt_thread *mt_thread_self;
+
+static inline struct mt_thread *mt_thread_get(void)
+{
+    struct mt_thread *thread = mt_thread_self;
+
+    return __builtin_expect(thread != NULL, 1) ? thread : mt_thread_create();
+}
+
+/* Close the rings of all threads and forget what they wait for: recording stops. Under the
+ * GIL, so that no thread writes. */
+void mt_thread_close_all(void);
+
+/* In a forked child: the states of the threads that are gone, and this one's ring, belong to
+ * the parent's buffer. */
+void mt_thread_abandon(void);
+
+#endif
