@@ -9,7 +9,9 @@
 
 #include <Python.h>
 #include <stdbool.h>
+#include <string.h>
 #include "memtrace.h"
+#include "pyobject.h"
 
 struct mt_value_options {
     uint32_t size;             /* budget of one value in bytes, 16 to MT_VALUE_BYTES_MAX */
@@ -18,11 +20,41 @@ struct mt_value_options {
                                   borrowed from the request text */
 };
 
-/* Options in force. Set while no capture runs (GIL held). */
+/* Options in force. Set while no capture runs (GIL held). Forgets the type ids: call it
+ * after mt_defs_reset() too. */
 void mt_value_configure(const struct mt_value_options *options);
 
-/* Capture `object` (borrowed; NULL gives MT_TAG_ABSENT) within the budget. */
-void mt_value_capture(PyObject *object, struct mt_value *ret);
+/* All but the commonest scalars: mt_value_capture goes on here. */
+void mt_value_capture_other(PyObject *object, struct mt_value *ret);
+
+/* Capture `object` (borrowed; NULL gives MT_TAG_ABSENT) within the budget. The budget
+ * counts the bytes behind the lengths: characters of a str as UTF-8, bytes, and all of a
+ * container's nested encoding. Inline: this is the recorder's hot path. */
+static inline void mt_value_capture(PyObject *object, struct mt_value *ret)
+{
+    ret->size = 0;
+    if (!object) {
+        ret->tag = MT_TAG_ABSENT;
+        return;
+    }
+    PyTypeObject *type = Py_TYPE(object);
+    int32_t small;
+    if (type == &PyLong_Type && mt_pyobject_small_int(object, &small)) {
+        ret->tag = MT_TAG_INT32;
+        ret->size = sizeof small;
+        memcpy(ret->bytes, &small, sizeof small);
+    } else if (object == Py_None) {
+        ret->tag = MT_TAG_NONE;
+    } else if (type == &PyBool_Type) {
+        ret->tag = object == Py_True ? MT_TAG_TRUE : MT_TAG_FALSE;
+    } else if (type == &PyFloat_Type) {
+        ret->tag = MT_TAG_FLOAT;
+        ret->size = sizeof(double);
+        memcpy(ret->bytes, &((PyFloatObject *)object)->ob_fval, sizeof(double));
+    } else {
+        mt_value_capture_other(object, ret);
+    }
+}
 
 /* Scalars only (None, bool, int up to 64 bit, float, str and bytes of at most 64 bytes):
  * the key of an item. False: no scalar, nothing written. */
@@ -39,8 +71,8 @@ enum mt_sameness {
 };
 enum mt_sameness mt_value_compare(PyObject *old_object, PyObject *new_object);
 
-/* The definition id of a type's name (mt_defs_type), cached by type. A type that was freed
- * and another that took its address are told apart by the name. */
+/* The definition id of a type's __name__ (mt_defs_type), cached by name: types of one name
+ * share it, and a type that took a freed one's address gets its own. 0: no room for it. */
 uint32_t mt_value_type_id(PyTypeObject *type);
 
 #endif
