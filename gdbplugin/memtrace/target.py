@@ -1,0 +1,97 @@
+"""The only place that reads the debuggee's memory: a live process or a core file, through
+gdb. And what gdb knows about the process as a whole.
+
+Never writes. A failed read is a MemtraceError, so that damaged data ends a command with a
+message, and nothing worse. gdb's main thread only."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+import gdb
+
+from .errors import MemtraceError
+
+_READ_MAX = 64 * 1024 * 1024
+_STRING_MAX = 64 * 1024
+
+
+def pid() -> int:
+    """Process id of the selected inferior, 0: there is none. A core file has the pid that
+    its process had."""
+    return gdb.selected_inferior().pid
+
+
+def is_live() -> bool:
+    """Is there a process (not a core file)?"""
+    return pid() != 0 and not is_core()
+
+
+def is_core() -> bool:
+    """Is the selected inferior a core file?"""
+    connection = getattr(gdb.selected_inferior(), "connection", None)  # gdb 12
+    if connection is not None:
+        return connection.type == "core"
+    return pid() != 0 and bool(core_path())
+
+
+def core_path() -> str:
+    """The core file that the selected inferior is, "" if it is none."""
+    text = gdb.execute("info target", to_string=True)
+    match = re.search(r"^Local core dump file:\n\s+`(.*)', file type ", text, re.MULTILINE)
+    return match.group(1) if match else ""
+
+
+def read(address: int, size: int) -> bytes:
+    """Read memory. Raises MemtraceError where there is none."""
+    if size < 0 or size > _READ_MAX:
+        raise MemtraceError(f"refused to read {size} bytes at {address:#x}")
+    if size == 0:
+        return b""
+    try:
+        return bytes(gdb.selected_inferior().read_memory(address, size))
+    except (gdb.MemoryError, gdb.error, OverflowError, ValueError):
+        raise MemtraceError(f"cannot read {size} bytes at {address:#x}") from None
+
+
+def read_number(address: int, form: str) -> int:
+    """One number, `form` as in struct: "<i", "<Q"."""
+    return int(struct.unpack(form, read(address, struct.calcsize(form)))[0])
+
+
+def read_u32(address: int) -> int:
+    """An unsigned 32-bit number."""
+    return read_number(address, "<I")
+
+
+def read_i32(address: int) -> int:
+    """A signed 32-bit number."""
+    return read_number(address, "<i")
+
+
+def read_u64(address: int) -> int:
+    """An unsigned 64-bit number, or a pointer."""
+    return read_number(address, "<Q")
+
+
+def read_i64(address: int) -> int:
+    """A signed 64-bit number: Py_ssize_t."""
+    return read_number(address, "<q")
+
+
+def read_cstring(address: int, limit: int = _STRING_MAX) -> bytes:
+    """The bytes up to the first NUL, at most `limit`."""
+    parts = []
+    while limit > 0:
+        # Up to the end of the page: the next one may not be there.
+        size = min(limit, 4096 - address % 4096)
+        part = read(address, size)
+        end = part.find(b"\0")
+        if end >= 0:
+            parts.append(part[:end])
+            break
+        parts.append(part)
+        address += size
+        limit -= size
+    return b"".join(parts)
