@@ -77,42 +77,77 @@ mt_frame *mt_frame_current(PyThreadState *tstate)
 /* ---- code objects ------------------------------------------------------------------------ */
 
 // Index of our word in co_extra, in the main interpreter; -1 before it was asked for.
-static Py_ssize_t code_slot = -1;
+static Py_ssize_t extra_index = -1;
 
-enum mt_status mt_code_slot_init(freefunc destroy)
+enum mt_status mt_code_extra_init(freefunc destroy)
 {
-    if (code_slot >= 0)
+    if (extra_index >= 0)
         return MT_OK;
 #if PY_VERSION_HEX >= 0x030c0000
-    code_slot = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
+    extra_index = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
 #else
-    code_slot = _PyEval_RequestCodeExtraIndex(destroy);
+    extra_index = _PyEval_RequestCodeExtraIndex(destroy);
 #endif
-    if (code_slot < 0)
+    if (extra_index < 0)
         return mt_status_set(MT_REFUSED, "no free slot in code objects: too many profilers and "
                                          "debuggers are loaded in this process");
     return MT_OK;
 }
 
-uintptr_t mt_code_slot_get(PyCodeObject *code)
+uintptr_t mt_code_extra_get(PyCodeObject *code)
 {
     // co_extra: a count, then that many words (PEP 523; the struct is private to
     // codeobject.c but the same from 3.6 to 3.15).
     const struct { Py_ssize_t size; uintptr_t words[]; } *extra = code->co_extra;
 
-    return extra && extra->size > code_slot ? extra->words[code_slot] : 0;
+    return extra && extra->size > extra_index ? extra->words[extra_index] : 0;
 }
 
-bool mt_code_slot_set(PyCodeObject *code, uintptr_t value)
+bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 {
 #if PY_VERSION_HEX >= 0x030c0000
-    bool done = PyUnstable_Code_SetExtra((PyObject *)code, code_slot, (void *)value) == 0;
+    bool done = PyUnstable_Code_SetExtra((PyObject *)code, extra_index, (void *)value) == 0;
 #else
-    bool done = _PyCode_SetExtra((PyObject *)code, code_slot, (void *)value) == 0;
+    bool done = _PyCode_SetExtra((PyObject *)code, extra_index, (void *)value) == 0;
 #endif
     if (!done)
         PyErr_Clear();
     return done;
+}
+
+int mt_code_slot_count(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return code->co_nlocalsplus;
+#else
+    return (int)(code->co_nlocals + PyTuple_GET_SIZE(code->co_cellvars) +
+                 PyTuple_GET_SIZE(code->co_freevars));
+#endif
+}
+
+PyObject *mt_code_slot_name(PyCodeObject *code, int slot)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return PyTuple_GET_ITEM(code->co_localsplusnames, slot);
+#else
+    Py_ssize_t cells = PyTuple_GET_SIZE(code->co_cellvars);
+
+    if (slot < code->co_nlocals)
+        return PyTuple_GET_ITEM(code->co_varnames, slot);
+    slot -= code->co_nlocals;
+    return slot < cells ? PyTuple_GET_ITEM(code->co_cellvars, slot)
+                        : PyTuple_GET_ITEM(code->co_freevars, slot - cells);
+#endif
+}
+
+bool mt_code_slot_is_cell(PyCodeObject *code, int slot)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    // CO_FAST_CELL and CO_FAST_FREE of pycore_code.h (3.11 to 3.15).
+    return ((const uint8_t *)PyBytes_AS_STRING(code->co_localspluskinds))[slot] & 0xC0;
+#else
+    return slot >= code->co_nlocals;
+#endif
 }
 
 /* ---- the interpreter ----------------------------------------------------------------------- */
@@ -183,6 +218,26 @@ void mt_trace_enable_all(PyThreadState *tstate, bool enable)
         cframe->use_tracing = enable;
 #else
     tstate->use_tracing = enable;
+#endif
+}
+
+PyFrameObject *mt_tstate_frame_object(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x03090000
+    return PyThreadState_GetFrame(tstate);
+#else
+    Py_XINCREF(tstate->frame);
+    return tstate->frame;
+#endif
+}
+
+PyFrameObject *mt_frame_object_back(PyFrameObject *object)
+{
+#if PY_VERSION_HEX >= 0x03090000
+    return PyFrame_GetBack(object);
+#else
+    Py_XINCREF(object->f_back);
+    return object->f_back;
 #endif
 }
 

@@ -143,9 +143,14 @@ mt_frame *mt_frame_current(PyThreadState *tstate);
 /* ---- code objects ------------------------------------------------------------------------ */
 
 /* A word of ours in each code object, and what is called with it when the code dies. */
-enum mt_status mt_code_slot_init(freefunc destroy);
-uintptr_t mt_code_slot_get(PyCodeObject *code);
-bool mt_code_slot_set(PyCodeObject *code, uintptr_t value);
+enum mt_status mt_code_extra_init(freefunc destroy);
+uintptr_t mt_code_extra_get(PyCodeObject *code);
+bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
+
+/* Slots of localsplus: how many, their names (borrowed str), and whether a slot holds a cell. */
+int mt_code_slot_count(PyCodeObject *code);
+PyObject *mt_code_slot_name(PyCodeObject *code, int slot);
+bool mt_code_slot_is_cell(PyCodeObject *code, int slot);
 
 /* ---- the interpreter ----------------------------------------------------------------------- */
 
@@ -197,6 +202,10 @@ static inline void mt_trace_enable(PyThreadState *tstate, bool enable)
 /* The same for every evaluation that the thread is in, from the innermost outwards. */
 void mt_trace_enable_all(PyThreadState *tstate, bool enable);
 
+/* The Python frame that a thread runs, and the one that called it: new references or NULL. */
+PyFrameObject *mt_tstate_frame_object(PyThreadState *tstate);
+PyFrameObject *mt_frame_object_back(PyFrameObject *object);
+
 /* Ask for an event at each instruction of this frame, and for none at its lines. */
 static inline void mt_trace_frame(PyFrameObject *object, bool trace)
 {
@@ -204,17 +213,34 @@ static inline void mt_trace_frame(PyFrameObject *object, bool trace)
     object->f_trace_lines = !trace;
 }
 
-/* The interpreter's frame evaluation function (PEP 523). */
+/* The interpreter's frame evaluation function (PEP 523). MT_EVAL_FUNCTION defines `name`, to
+ * be set in the interpreter, from `function(tstate, frame, throw_flag)`. */
 #if PY_VERSION_HEX >= 0x03090000
 typedef _PyFrameEvalFunction mt_eval_function;
-#define MT_EVAL_PARAMETERS PyThreadState *tstate, mt_frame *frame, int throw_flag
-#define MT_EVAL_ARGUMENTS tstate, frame, throw_flag
+#define MT_EVAL_FUNCTION(name, function) static const mt_eval_function name = function
+static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *tstate,
+                                     mt_frame *frame, int throw_flag)
+{
+    return function(tstate, frame, throw_flag);
+}
 #else
 // 3.9: the thread state became a parameter (bpo-38500).
 typedef PyObject *(*mt_eval_function)(struct _frame *, int);
-#define MT_EVAL_PARAMETERS mt_frame *frame, int throw_flag
-#define MT_EVAL_ARGUMENTS frame, throw_flag
+#define MT_EVAL_FUNCTION(name, function)                          \
+    static PyObject *name(mt_frame *frame, int throw_flag)        \
+    {                                                             \
+        return function(PyThreadState_Get(), frame, throw_flag);  \
+    }
+static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *tstate,
+                                     mt_frame *frame, int throw_flag)
+{
+    return function(frame, throw_flag);
+}
 #endif
+
+/* 3.11: a Python-to-Python call stays in one C evaluation (bpo-45256), unless an evaluation
+ * function is set. */
+#define MT_CALLS_SHARE_C_STACK (PY_VERSION_HEX >= 0x030b0000)
 
 mt_eval_function mt_eval_get(PyInterpreterState *interp);
 void mt_eval_set(PyInterpreterState *interp, mt_eval_function function);

@@ -81,14 +81,22 @@ struct mt_thread *mt_thread_create(void)
     return thread;
 }
 
-void mt_thread_close_all(void)
+void mt_thread_forget_calls(void)
 {
     pthread_mutex_lock(&threads_lock);
     for (struct mt_thread *thread = threads; thread; thread = thread->next) {
-        mt_ring_close(&thread->ring);
         thread->frame = NULL;
         thread->hit_frame = NULL;
     }
+    pthread_mutex_unlock(&threads_lock);
+}
+
+void mt_thread_close_all(void)
+{
+    mt_thread_forget_calls();
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        mt_ring_close(&thread->ring);
     pthread_mutex_unlock(&threads_lock);
 }
 

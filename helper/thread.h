@@ -71,6 +71,9 @@ static inline struct mt_thread *mt_thread_get(void)
     return __builtin_expect(thread != NULL, 1) ? thread : mt_thread_create();
 }
 
+/* Forget which call each thread is in: plans were judged anew. Under the GIL. */
+void mt_thread_forget_calls(void);
+
 /* Close the rings of all threads and forget what they wait for: recording stops. Under the
  * GIL, so that no thread writes. */
 void mt_thread_close_all(void);

@@ -1,0 +1,139 @@
+/* The functions that gdb calls in the debuggee, and those it stops in.
+ *
+ * The contract. gdb calls these in a thread that it stopped at an arbitrary instruction that
+ * safety.py judged harmless: outside the allocator and the dynamic loader. So:
+ *
+ *   memtrace_open       makes system calls only. No GIL, no lock, no malloc.
+ *   memtrace_serve      creates one detached thread with every signal blocked, and returns.
+ *                       That thread waits for the GIL for as long as it takes, carries out
+ *                       the request, gives the GIL back, calls memtrace_hook_done() and ends:
+ *                       no thread of ours stays, since a second thread changes what fork()
+ *                       and unshare() do. Taking the GIL on the stopped thread instead would
+ *                       deadlock, because its holder may wait for that very thread.
+ *   memtrace_serve_here carries out the request on the calling thread, which holds the GIL:
+ *                       only where gdb knows that (entry of Py_RunMain, memtrace_hook_hit).
+ *
+ * Nothing here ever exits, aborts or prints. errno is preserved where the program could see
+ * it (gdb restores the registers, not errno). */
+
+#define _GNU_SOURCE
+#include <Python.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include "frame.h"
+#include "memtrace.h"
+#include "ring.h"
+#include "service.h"
+#include "status.h"
+
+#define TEXT_OF(token) #token
+#define TEXT(token) TEXT_OF(token)
+
+MT_PUBLIC const char memtrace_build[] =
+    "memtrace ABI " TEXT(MT_ABI_VERSION) " " MT_SOABI " " PY_VERSION;
+
+// Set in a forked child until it asks for a recording of its own.
+static bool forked;
+
+static void after_fork_in_child(void)
+{
+    int saved_errno = errno;
+
+    mt_service_abandon();
+    forked = true;
+    errno = saved_errno;
+}
+
+struct mt_control *memtrace_open(uint64_t buffer_bytes)
+{
+    static bool fork_handled;
+    int saved_errno = errno;
+
+    if (mt_control)
+        return mt_control;
+    if (mt_buffer_create(buffer_bytes, &mt_control) != MT_OK)
+        return NULL;                   // errno says why
+    mt_status_init(mt_control->detail);
+    if (!fork_handled)
+        fork_handled = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+    errno = saved_errno;
+    return mt_control;
+}
+
+static void *serve(void *unused)
+{
+    (void)unused;
+    if (mt_interpreter_ready() == MT_OK) {
+        PyGILState_STATE gil = PyGILState_Ensure();
+        mt_service_carry_out();
+        PyGILState_Release(gil);
+    } else {
+        mt_control->status = MT_FINALIZING;
+        __atomic_store_n(&mt_control->done_number, mt_control->request_number, __ATOMIC_RELEASE);
+    }
+    memtrace_hook_done();
+    return NULL;
+}
+
+int memtrace_serve(void)
+{
+    int saved_errno = errno;
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    if (!mt_control)
+        return MT_REFUSED;
+    if (mt_control->state == MT_STATE_OFF)
+        mt_control->state = MT_STATE_ARMED;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_create(&thread, &attributes, serve, NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved_errno;
+    if (error)
+        return mt_status_set(MT_NO_MEMORY, "no thread could be created: %s", strerror(error));
+    return MT_OK;
+}
+
+int memtrace_serve_here(void)
+{
+    int saved_errno = errno;
+    int status = mt_control ? (int)mt_service_carry_out() : MT_REFUSED;
+
+    errno = saved_errno;
+    return status;
+}
+
+// Not inlined, not merged with each other, and not empty to the compiler: gdb stops here.
+#define HOOK __attribute__((noinline, noclone, used, optimize("no-ipa-icf")))
+
+HOOK void memtrace_hook_hit(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+HOOK void memtrace_hook_done(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+HOOK void memtrace_hook_exit(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+// exit() runs this after the interpreter is gone.
+__attribute__((destructor)) static void at_exit(void)
+{
+    if (!mt_control || forked)
+        return;
+    mt_control->state = MT_STATE_ENDED;
+    memtrace_hook_exit();
+}

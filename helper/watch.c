@@ -1,0 +1,300 @@
+/* See watch.h. Everything needs the GIL. */
+
+#include "watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "filter.h"
+#include "ring.h"
+#include "status.h"
+#include "value.h"
+
+// An armed breakpoint: the request's, and what was made of it.
+struct watch {
+    const struct mt_breakpoint *breakpoint;    // borrowed from the request in force
+    char base[256];                // target without its last [key]
+    bool is_item;                  // the target ends in [key]
+    bool has_key;                  // and the key is a literal: `key`
+    struct mt_value key;
+    char key_text[128];            // as the person wrote it
+    PyObject *condition;           // owned code object, NULL for none
+};
+
+static struct watch *watches;      // watch_count of them; NULL when there are none
+static uint32_t watch_count;
+
+// ---- targets ---------------------------------------------------------------------------
+
+// Position of the '[' that opens the last subscript of a target that ends in ']', or -1.
+static int last_subscript(const char *target)
+{
+    int size = (int)strlen(target), nesting = 0;
+
+    if (!size || target[size - 1] != ']')
+        return -1;
+    for (int i = size - 1; i >= 0; i--) {
+        nesting += (target[i] == ']') - (target[i] == '[');
+        if (!nesting)
+            return i;
+    }
+    return -1;
+}
+
+// A literal key becomes the value that an event's key has; anything else is compared as text.
+static bool parse_key(const char *text, struct mt_value *ret)
+{
+    PyObject *type, *error, *traceback, *scope = NULL, *object = NULL;
+    bool literal = text[strspn(text, " -+0123456789.eExXabcdefABCDEF_")] == '\0' ||
+                   *text == '\'' || *text == '"' || !strncmp(text, "b'", 2) ||
+                   !strcmp(text, "None") || !strcmp(text, "True") || !strcmp(text, "False");
+
+    if (!literal)
+        return false;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyObject *code = Py_CompileString(text, "<memtrace key>", Py_eval_input);
+    // A name such as `abc` passes the test above: with no names in scope it fails here.
+    scope = code ? PyDict_New() : NULL;
+    PyObject *builtins = scope ? PyDict_New() : NULL;
+    if (builtins && PyDict_SetItemString(scope, "__builtins__", builtins) == 0)
+        object = PyEval_EvalCode(code, scope, scope);
+    bool captured = object && mt_value_capture_key(object, ret);
+    Py_XDECREF(object);
+    Py_XDECREF(builtins);
+    Py_XDECREF(scope);
+    Py_XDECREF(code);
+    PyErr_Restore(type, error, traceback);
+    return captured;
+}
+
+static void parse_target(const char *target, struct watch *ret)
+{
+    int open = last_subscript(target);
+    int base_size = open >= 0 ? open : (int)strlen(target);
+
+    snprintf(ret->base, sizeof ret->base, "%.*s", base_size, target);
+    ret->is_item = open > 0;
+    if (!ret->is_item)
+        return;
+    snprintf(ret->key_text, sizeof ret->key_text, "%.*s",
+             (int)strlen(target) - open - 2, target + open + 1);
+    ret->has_key = parse_key(ret->key_text, &ret->key);
+}
+
+// ---- arming ------------------------------------------------------------------------------
+
+static void free_watches(struct watch *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        Py_XDECREF(list[i].condition);
+    PyMem_RawFree(list);
+}
+
+void mt_watch_clear(void)
+{
+    struct watch *list = watches;
+    uint32_t count = watch_count;
+
+    watches = NULL;
+    watch_count = 0;
+    free_watches(list, count);
+}
+
+uint32_t mt_watch_count(void)
+{
+    return watch_count;
+}
+
+// The text of the exception that is set, which is cleared. Runs str() of a builtin exception.
+static void describe_error(char *text, size_t size)
+{
+    PyObject *type, *error, *traceback;
+
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    PyObject *message = error ? PyObject_Str(error) : NULL;
+    const char *utf8 = message ? PyUnicode_AsUTF8(message) : NULL;
+    snprintf(text, size, "%s: %s", type ? ((PyTypeObject *)type)->tp_name : "error",
+             utf8 ? utf8 : "?");
+    PyErr_Clear();
+    Py_XDECREF(message);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+}
+
+static enum mt_status compile_condition(struct watch *watch)
+{
+    char error[256];
+
+    if (!*watch->breakpoint->condition)
+        return MT_OK;
+    watch->condition = Py_CompileString(watch->breakpoint->condition, "<memtrace condition>",
+                                        Py_eval_input);
+    if (watch->condition)
+        return MT_OK;
+    describe_error(error, sizeof error);
+    return mt_status_set(MT_BAD_REQUEST, "condition of breakpoint %u: %s: %s",
+                         watch->breakpoint->number, watch->breakpoint->condition, error);
+}
+
+enum mt_status mt_watch_configure(const struct mt_request *request)
+{
+    uint32_t count = (uint32_t)request->breakpoint_count;
+    struct watch *list = NULL;
+    enum mt_status status = MT_OK;
+
+    if (count) {
+        list = PyMem_RawCalloc(count, sizeof *list);
+        if (!list)
+            return mt_status_set(MT_NO_MEMORY, "no memory for %u breakpoints", count);
+    }
+    for (uint32_t i = 0; i < count && status == MT_OK; i++) {
+        list[i].breakpoint = &request->breakpoints[i];
+        parse_target(list[i].breakpoint->target, &list[i]);
+        status = compile_condition(&list[i]);
+    }
+    if (status != MT_OK) {
+        free_watches(list, count);
+        return status;
+    }
+    mt_watch_clear();
+    watches = list;
+    watch_count = count;
+    return MT_OK;
+}
+
+// ---- where they apply ------------------------------------------------------------------------
+
+static bool applies_to_code(const struct watch *watch, PyCodeObject *code,
+                            const struct mt_plan *plan)
+{
+    const struct mt_breakpoint *breakpoint = watch->breakpoint;
+
+    if (*breakpoint->function && !mt_filter_function(breakpoint->function, plan->qualname))
+        return false;
+    if (!*breakpoint->file && !*breakpoint->module)
+        return true;
+    const char *file = PyUnicode_AsUTF8(code->co_filename);
+    if (!file) {
+        PyErr_Clear();
+        return false;
+    }
+    return (!*breakpoint->file || mt_filter_file(breakpoint->file, file)) &&
+           (!*breakpoint->module || mt_filter_file(breakpoint->module, file));
+}
+
+uint32_t mt_watch_applies(PyCodeObject *code, const struct mt_plan *plan, enum mt_scope scope,
+                          const char *name)
+{
+    for (uint32_t i = 0; i < watch_count; i++) {
+        bool module_only = *watches[i].breakpoint->module && !*watches[i].breakpoint->function;
+        if (module_only && scope != MT_GLOBAL && scope != MT_NAME && scope != MT_ATTRIBUTE &&
+            scope != MT_ITEM)
+            continue;
+        if (!strcmp(watches[i].base, name) && applies_to_code(&watches[i], code, plan))
+            return 1;
+    }
+    return 0;
+}
+
+// ---- hits --------------------------------------------------------------------------------------
+
+static int put(PyObject *dict, PyObject *name, PyObject *value)
+{
+    return value ? PyDict_SetItem(dict, name, value) : 0;
+}
+
+// The variables of a function's frame, as the condition sees them. New reference or NULL.
+static PyObject *frame_variables(mt_frame *frame, const struct mt_plan *plan)
+{
+    PyObject *variables = PyDict_New();
+    PyCodeObject *code = plan->code;
+    PyObject *namespace = mt_frame_namespace(frame);
+
+    if (!variables)
+        return NULL;
+    if (namespace && PyDict_Update(variables, namespace) < 0)
+        goto failed;
+    for (int slot = 0; slot < mt_code_slot_count(code); slot++) {
+        PyObject *name = mt_code_slot_name(code, slot);        // borrowed
+        PyObject *value = mt_frame_slot(frame, slot);          // borrowed
+        if (value && mt_code_slot_is_cell(code, slot) && PyCell_Check(value))
+            value = PyCell_GET(value);
+        if (put(variables, name, value) < 0)
+            goto failed;
+    }
+    return variables;
+failed:
+    Py_DECREF(variables);
+    return NULL;
+}
+
+static PyObject *event_scope(const struct mt_watch_event *event)
+{
+    PyObject *variables = frame_variables(event->frame, event->plan);
+
+    if (!variables)
+        return NULL;
+    if ((event->old_object && PyDict_SetItemString(variables, "old", event->old_object) < 0) ||
+        (event->new_object && PyDict_SetItemString(variables, "new", event->new_object) < 0)) {
+        Py_DECREF(variables);
+        return NULL;
+    }
+    // The variable itself already has its new value, as far as it is a plain name.
+    if (event->new_object && !strpbrk(event->name, ".[") &&
+        PyDict_SetItemString(variables, event->name, event->new_object) < 0) {
+        Py_DECREF(variables);
+        return NULL;
+    }
+    return variables;
+}
+
+// Does the condition hold? A failure holds, with the reason in `error`.
+static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
+                            char *error, size_t error_size)
+{
+    PyObject *saved_type, *saved_error, *saved_traceback;
+    int truth = -1;
+
+    PyErr_Fetch(&saved_type, &saved_error, &saved_traceback);
+    PyObject *scope = event_scope(event);
+    PyObject *result = scope ? PyEval_EvalCode(watch->condition, mt_frame_globals(event->frame),
+                                               scope) : NULL;
+    if (result)
+        truth = PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    Py_XDECREF(scope);
+    if (truth < 0)
+        describe_error(error, error_size);
+    PyErr_Restore(saved_type, saved_error, saved_traceback);
+    return truth != 0;
+}
+
+static bool target_matches(const struct watch *watch, const struct mt_watch_event *event)
+{
+    bool event_is_item = event->key || *event->key_text;
+
+    if (strcmp(watch->base, event->name) != 0 || watch->is_item != event_is_item)
+        return false;
+    if (!watch->is_item)
+        return true;
+    if (watch->has_key && event->key)
+        return watch->key.tag == event->key->tag && watch->key.size == event->key->size &&
+               !memcmp(watch->key.bytes, event->key->bytes, watch->key.size);
+    return !event->key && !strcmp(watch->key_text, event->key_text);
+}
+
+bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
+{
+    ret->count = 0;
+    ret->error[0] = '\0';
+    for (uint32_t i = 0; i < watch_count && ret->count < MT_HIT_MAX; i++) {
+        struct watch *watch = &watches[i];
+        if (!target_matches(watch, event) || !applies_to_code(watch, event->plan->code, event->plan))
+            continue;
+        if (watch->condition && !condition_holds(watch, event, ret->error, sizeof ret->error))
+            continue;
+        ret->ids[ret->count++] = watch->breakpoint->number;
+    }
+    return ret->count != 0;
+}
