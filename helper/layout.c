@@ -43,6 +43,8 @@ static void fill_objects(struct mt_layout *ret)
     ret->type_dictoffset = AT(PyTypeObject, tp_dictoffset);
     ret->type_base = AT(PyTypeObject, tp_base);
     ret->type_dict = AT(PyTypeObject, tp_dict);
+    ret->type_mro = AT(PyTypeObject, tp_mro);
+    ret->member_descr_member = AT(PyMemberDescrObject, d_member);
     ret->heap_type_cached_keys = AT(PyHeapTypeObject, ht_cached_keys);
 #if PY_VERSION_HEX >= 0x030C0000
     /* 3.12 moved sign and size of an int from ob_size to lv_tag (gh-101291). */

@@ -277,7 +277,9 @@ struct mt_layout {
     int32_t values_items;              /* PyDictValues: its array */
     int32_t keys_size;                 /* dk_size, a Py_ssize_t: before 3.11; then keys_log2_size */
     int32_t runtime_interpreters_head; /* _PyRuntime -> first interpreter */
-    int32_t spare[29];
+    int32_t type_mro;                  /* PyTypeObject.tp_mro */
+    int32_t member_descr_member;       /* PyMemberDescrObject.d_member */
+    int32_t spare[27];
 };
 
 /* ---- control ---------------------------------------------------------------------- */

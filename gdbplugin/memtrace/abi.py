@@ -226,13 +226,15 @@ LAYOUT_NAMES = (
     "values_items",
     "keys_size",
     "runtime_interpreters_head",
+    "type_mro",
+    "member_descr_member",
 )
 
 
 class Layout(ctypes.LittleEndianStructure):
     """struct mt_layout: offsets in bytes into CPython's structs, -1 where there is none."""
 
-    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 29)]
+    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 27)]
 
 
 class Hit(ctypes.LittleEndianStructure):
