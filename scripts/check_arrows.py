@@ -31,19 +31,22 @@ C_LAYERS: list[set[str]] = [
     {"service"},
     {"driver", "driver_settrace", "driver_monitoring"},
     {"engine"},
-    {"thread", "mutation", "fork"},
-    {"plan", "value", "watch", "snapshot", "lookup", "condition", "filter", "activation", "name"},
+    {"thread"},
+    {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation"},
+    {"plan_opcodes"},
     {"ring", "defs", "frame", "layout", "pyobject", "request", "recording"},
-    {"status", "diff"},
-    {"memtrace"},
+    {"status", "diff", "event"},
+    {"memtrace", "unprintable"},
 ]
 # In gdb, not in the debuggee: beside the layers, over these alone.
 C_READER: dict[str, set[str]] = {
-    "reader": {"reader", "value_text", "status", "memtrace"},
-    "value_text": {"value_text", "memtrace"},
+    "reader": {"packets", "catalog", "event", "value_text", "status", "memtrace"},
+    "catalog": {"packets", "event", "status", "memtrace"},
+    "packets": {"event", "status", "memtrace"},
+    "value_text": {"value_text", "memtrace", "unprintable"},
 }
 C_WITHOUT_PYTHON = {
-    "ring", "defs", "diff", "reader", "value_text", "recording", "status", "request", "memtrace",
+    "ring", "defs", "diff", "event", "status", "request", "recording", "memtrace", *C_READER,
 }  # fmt: skip
 
 # What must know gdb: the prompt, the inferior, its memory, its breakpoints.

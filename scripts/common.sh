@@ -1,5 +1,5 @@
 # Shared by the scripts of this directory: source it, don't run it. Sets `root` and goes there.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is set here is used there
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 invoked=$0 # as typed, for messages
@@ -51,9 +51,7 @@ install_packages() {
 }
 
 # What building and running takes.
-install_build_packages() {
-    install_packages gdb cmake gcc libc6-dev ninja-build python3 python3-dev "$@"
-}
+build_packages=(gdb cmake gcc libc6-dev ninja-build python3 python3-dev)
 
 # configure DIRECTORY [CMAKE OPTION…] — once; cmake looks again by itself when it must.
 configure() {
@@ -81,7 +79,7 @@ compile() {
 git_files() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
         git ls-files --cached --others --exclude-standard -- "$@" | while IFS= read -r file; do
-            [ -e "$file" ] && printf '%s\n' "$file"
+            if [ -e "$file" ]; then printf '%s\n' "$file"; fi
         done
     else
         local pattern paths=()
