@@ -314,11 +314,11 @@ static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
         return object && PyCell_Check(object) ? PyCell_GET(object) : NULL;
     case MT_NAME:
         if (mt_frame_namespace(frame) && PyDict_CheckExact(mt_frame_namespace(frame)) &&
-            mt_lookup_dict(mt_frame_namespace(frame), site->name_object, &object) == MT_FOUND)
+            mt_lookup_dict(mt_frame_namespace(frame), site->base_object, &object) == MT_FOUND)
             return object;
         /* fall through */              // a name in a class body may be a global
     case MT_GLOBAL:
-        if (mt_lookup_dict(mt_frame_globals(frame), site->name_object, &object) == MT_FOUND)
+        if (mt_lookup_dict(mt_frame_globals(frame), site->base_object, &object) == MT_FOUND)
             return object;
         return NULL;
     default:
@@ -340,7 +340,7 @@ static void watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_
         pending->old_value = redacted;
     else
         mt_value_capture(container, &pending->old_value);
-    if (site->op == MT_SITE_CALL && named_object(frame, site) != container) {
+    if (what == MT_PENDING_MUTATION && named_object(frame, site) != container) {
         Py_INCREF(container);
         pending->held = true;
     }
@@ -592,9 +592,17 @@ static void store_attribute(struct mt_thread *thread, mt_frame *frame, struct mt
     write_store(thread, frame, plan, site, &store);
 }
 
-static bool is_slice_container(PyObject *container)
+// A slice store or delete in an exact list or bytearray: a mutation of the variable that
+// holds the container. False: it is not one of those.
+static bool begin_slice(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                        struct mt_site *site, PyObject *container)
 {
-    return PyList_CheckExact(container) || PyByteArray_CheckExact(container);
+    if (!PyList_CheckExact(container) && !PyByteArray_CheckExact(container))
+        return false;
+    if (record_mutations && site->partner >= 0)
+        watch_mutation(thread, frame, plan, &plan->sites[site->partner], MT_PENDING_MUTATION,
+                       container);
+    return true;
 }
 
 static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -607,6 +615,8 @@ static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan
             ? mt_frame_operand(frame, site->depth, 2) : NULL,
     };
 
+    if (PySlice_Check(key) && begin_slice(thread, frame, plan, site, container))
+        return;
     mt_lookup_item(container, key, &store.old);
     store.has_key = mt_value_capture_key(key, &store.key);
     // flags[4] is redacted by its container's name, d['password'] by its key.
@@ -619,6 +629,21 @@ static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan
         site->redacted = false;
         return;
     }
+    write_store(thread, frame, plan, site, &store);
+}
+
+// 3.12+: the bounds lie on the stack one by one.
+static void store_slice(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                        struct mt_site *site)
+{
+    PyObject *container = mt_frame_operand(frame, site->depth, 2);
+
+    if (begin_slice(thread, frame, plan, site, container))
+        return;
+    struct store store = {
+        .old = {.found = MT_UNREADABLE},
+        .new_object = mt_frame_operand(frame, site->depth, 3),
+    };
     write_store(thread, frame, plan, site, &store);
 }
 
@@ -677,6 +702,9 @@ void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
         begin_call(thread, frame, plan, site);
         break;
     case MT_SITE_STORE_SLICE:
+        store_slice(thread, frame, plan, site);
+        break;
+    case MT_SITE_CONTAINER:
     case MT_SITE_RESUME:
     case MT_SITE_AFTER:
         break;

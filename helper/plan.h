@@ -26,6 +26,8 @@ enum mt_site_op {
                               `partner` is the store that follows, -1 if none */
     MT_SITE_CALL,          /* xs.append(…): a call of a mutating method by name. `depth_self`:
                               position of self below the top of the stack, 0 = TOS */
+    MT_SITE_CONTAINER,     /* no instruction of its own, not in site_at: the container of a slice
+                              store or delete as a variable, see `partner` */
     MT_SITE_RESUME,        /* monitoring only: where a call's arguments are NEW */
     MT_SITE_AFTER,         /* monitoring only: the instruction after a site whose outcome
                               must be waited for */
@@ -43,8 +45,15 @@ struct mt_site {
     int32_t slot;              /* index into localsplus (FAST, DEREF); else -1 */
     int32_t depth;             /* operands on the stack there; -1 where the frame says it */
     int32_t depth_self;        /* MT_SITE_CALL */
-    int32_t partner;           /* index of a site; -1 */
-    PyObject *name_object;     /* borrowed from the code: NAME, GLOBAL, ATTR, method; else NULL */
+    int32_t partner;           /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
+                                  STORE_SLICE whose key is a slice by its syntax: index of a
+                                  MT_SITE_CONTAINER with scope, slot, base_object and name of the
+                                  container, where that is a variable (docs/events.md, Mutations,
+                                  3). Else -1 */
+    PyObject *name_object;     /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
+                                  name; else NULL */
+    PyObject *base_object;     /* borrowed: CALL and CONTAINER whose scope is name or global: the
+                                  variable's name; else NULL */
     const char *name;          /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
     const char *key;           /* item: the key's expression as written; else "" */
     uint32_t def_id;           /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
