@@ -12,7 +12,8 @@
  * it has returned nothing may. A container that came out of a local variable, a cell or a
  * namespace is looked up there again afterwards and read only if it is the same. One that
  * came out of an attribute or an item cannot be found again without running code: there, and
- * only there, the entry holds a reference for the duration of that one C call. */
+ * only there, the entry holds a reference for the duration of that one instruction (an
+ * in-place operator: up to the store of its result). */
 
 #include "engine.h"
 
@@ -305,6 +306,8 @@ static void pop_pending(struct mt_thread *thread)
 static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
 {
     PyObject *object = NULL;
+    // A call's site has the name of its container there, a store's its own.
+    PyObject *name = site->base_object ? site->base_object : site->name_object;
 
     switch (site->scope) {
     case MT_LOCAL:
@@ -314,11 +317,11 @@ static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
         return object && PyCell_Check(object) ? PyCell_GET(object) : NULL;
     case MT_NAME:
         if (mt_frame_namespace(frame) && PyDict_CheckExact(mt_frame_namespace(frame)) &&
-            mt_lookup_dict(mt_frame_namespace(frame), site->base_object, &object) == MT_FOUND)
+            mt_lookup_dict(mt_frame_namespace(frame), name, &object) == MT_FOUND)
             return object;
         /* fall through */              // a name in a class body may be a global
     case MT_GLOBAL:
-        if (mt_lookup_dict(mt_frame_globals(frame), site->base_object, &object) == MT_FOUND)
+        if (mt_lookup_dict(mt_frame_globals(frame), name, &object) == MT_FOUND)
             return object;
         return NULL;
     default:
@@ -340,7 +343,10 @@ static void watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_
         pending->old_value = redacted;
     else
         mt_value_capture(container, &pending->old_value);
-    if (what == MT_PENDING_MUTATION && named_object(frame, site) != container) {
+    // The variable that an in-place operator's result goes back to is its partner's.
+    const struct mt_site *variable = what == MT_PENDING_INPLACE && site->partner >= 0
+        ? &plan->sites[site->partner] : site;
+    if (named_object(frame, variable) != container) {
         Py_INCREF(container);
         pending->held = true;
     }
@@ -349,9 +355,13 @@ static void watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_
 // Is the container of a pending entry still there to be read?
 static bool container_lives(const struct mt_pending *pending, mt_frame *frame)
 {
-    if (pending->held || pending->what == MT_PENDING_INPLACE)
+    const struct mt_site *site = pending->site;
+
+    if (pending->held)
         return true;
-    return named_object(frame, pending->site) == pending->container;
+    if (pending->what == MT_PENDING_INPLACE && site->partner >= 0)
+        site = &pending->plan->sites[site->partner];
+    return named_object(frame, site) == pending->container;
 }
 
 static void write_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_pending *pending,
@@ -421,8 +431,7 @@ void mt_engine_settle(struct mt_thread *thread, mt_frame *frame)
         if (pending->what == MT_PENDING_STORE)
             write_pending_store(thread, frame, pending);
         else if (container_lives(pending, frame))
-            write_mutation(thread, frame, pending, pending->site,
-                           pending->has_key ? &pending->key : NULL, true);
+            write_mutation(thread, frame, pending, pending->site, NULL, true);
         pop_pending(thread);
     }
     if (thread->hit_frame == frame)
@@ -436,13 +445,9 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame)
 
     if (!pending)
         return;
-    // What a call or operator changed before it failed, it changed. An in-place operator's
-    // container is on no stack any more: read it only where a name still holds it.
-    struct mt_site *site = pending->site;
-    if (pending->what == MT_PENDING_MUTATION && container_lives(pending, frame))
-        write_mutation(thread, frame, pending, site, pending->has_key ? &pending->key : NULL, true);
-    else if (pending->what == MT_PENDING_INPLACE && pending->held)
-        write_mutation(thread, frame, pending, site, pending->has_key ? &pending->key : NULL, true);
+    // What a call or operator changed before it failed, it changed.
+    if (pending->what != MT_PENDING_STORE && container_lives(pending, frame))
+        write_mutation(thread, frame, pending, pending->site, NULL, true);
     pop_pending(thread);
 }
 
