@@ -88,13 +88,9 @@ def option_strings(parser: Optional[Parser]) -> List[str]:
 
 
 def write(text: str, stream: int = gdb.STDOUT) -> None:
-    """Print, also where gdb's charset lacks a character (LANG=C): `→` becomes `->`, `…`
-    `...`, other characters their escapes."""
-    try:
-        gdb.write(text, stream)
-    except (UnicodeError, gdb.error):
-        plain = text.replace("→", "->").replace("…", "...").replace("µ", "u")
-        gdb.write(plain.encode("ascii", "backslashreplace").decode("ascii"), stream)
+    """Print. gdb writes UTF-8 whatever the locale; what UTF-8 lacks (lone surrogates, from
+    undecodable file names) is shown as escapes."""
+    gdb.write(text.encode("utf-8", "backslashreplace").decode("utf-8"), stream)
 
 
 def line(text: str = "", stream: int = gdb.STDOUT) -> None:
