@@ -46,7 +46,7 @@ install_packages() {
     "${as_root[@]}" apt-get update -q ||
         say "apt-get update failed: trying with the package lists that are there"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends "${missing[@]}" ||
+        apt-get install -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" ||
         die "apt-get could not install: ${missing[*]}"
 }
 
