@@ -33,6 +33,7 @@ REDACT = (
 class Options:
     """Options in force for the next install or change.
 
+    `live` is gdb's own: print events while the process runs.
     `breakpoints`: objects with `request_lines() -> iterable of "key=value"` (see
     breakpoints.py); their values are escaped by request_line()."""
 
@@ -42,6 +43,7 @@ class Options:
     mutations: bool = True
     record: bool = True
     follow_fork: bool = False
+    live: bool = False
     redact: List[str] = field(default_factory=lambda: list(REDACT))
     only: List[str] = field(default_factory=list)
     skip: List[str] = field(default_factory=list)

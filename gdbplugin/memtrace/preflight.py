@@ -10,11 +10,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from . import elf, procfs
 from .errors import MemtraceError
 from .image import Image, Images
+from .reader import library_directories
 
 _SIGSTOP = 19
 _VERSIONS = ((3, 8), (3, 15))  # that a helper can be built for
@@ -96,34 +97,16 @@ def check_version(interpreter: Interpreter) -> None:
 def find_helper(interpreter: Interpreter, pid: int) -> Path:
     """The helper for the interpreter. Raises MemtraceError with the command that builds it."""
     name = f"memtrace-{interpreter.soabi}.so"
-    directories = helper_directories()
+    directories = library_directories()
     for directory in directories:
         if (directory / name).is_file():
             return (directory / name).resolve()
-    where = ", ".join(map(str, directories)) or "no build directory"
+    where = ", ".join(map(str, directories))
     raise MemtraceError(
         f"the process runs CPython {interpreter.version} ({interpreter.soabi}); its helper "
         f"{name} is not in {where}",
         build_command(interpreter, pid),
     )
-
-
-def helper_directories() -> List[Path]:
-    """Where helpers are looked for: $MEMTRACE_LIB, the lib of $MEMTRACE_BUILD; in a checkout
-    its build directories, newest first; installed, lib/memtrace of the prefix."""
-    plugin = Path(__file__).resolve().parent.parent
-    result = []
-    if os.environ.get("MEMTRACE_LIB"):
-        result.append(Path(os.environ["MEMTRACE_LIB"]))
-    if os.environ.get("MEMTRACE_BUILD"):
-        result.append(Path(os.environ["MEMTRACE_BUILD"]) / "lib")
-    if result:
-        return result
-    result = [d for d in plugin.parent.glob("build*/lib") if d.is_dir()]
-    result.sort(key=lambda d: d.stat().st_mtime, reverse=True)
-    if not (plugin.parent / "CMakeLists.txt").exists():
-        result.append(plugin.parent.parent.parent / "lib" / "memtrace")
-    return result
 
 
 def build_command(interpreter: Interpreter, pid: int) -> str:

@@ -1,0 +1,457 @@
+"""The only place that calls functions in the debuggee, or lets it run on its own account.
+
+What keeps the process safe:
+
+* Nothing is called that can wait for the interpreter, and nothing on a thread that is in
+  the middle of the allocator or the loader (safety.py). If every thread is, the process
+  runs for some milliseconds and is looked at again. This needs no lock of the interpreter
+  and no pending call, so it works while a thread computes in native code for minutes.
+* Every call and every run has a time limit (alarm.py).
+* gdb's settings, signal handling, breakpoints, selected thread and frame are put back on
+  every path (Quiet). Values go in by address: gdb allocates nothing for us.
+* A process that stands where the person stopped it (a breakpoint, a step) is not moved.
+
+gdb's main thread only."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Dict, Iterator, List, Optional, Tuple
+
+import gdb
+
+from . import procfs, target
+from .alarm import time_limit
+from .errors import MemtraceError
+from .image import Images
+from .safety import Frame, Rank, Verdict, classify, is_libc
+
+CALL_SECONDS = 5.0
+_SAFE_THREAD_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 0.01
+_FRAMES_MAX = 256
+_THREADS_MAX = 256
+_MASK = (1 << 64) - 1
+_SIGINT = 2
+_GDBS_OWN = frozenset(("SIGTRAP", "SIGINT"))
+_CRASHES = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS"))
+
+_SETTINGS = (
+    ("scheduler-locking", "off"),
+    ("unwindonsignal", "on"),
+    ("language", "c"),
+    ("confirm", "off"),
+    ("pagination", "off"),
+    ("print thread-events", "off"),
+    ("debuginfod enabled", "off"),
+)
+
+
+# ---- gdb's state --------------------------------------------------------------------------
+
+_busy = 0
+
+
+def is_busy() -> bool:
+    """Does memtrace itself run or call something now? Event handlers that follow the
+    process, or breakpoints, look away meanwhile."""
+    return _busy > 0
+
+
+@contextmanager
+def _occupied() -> Iterator[None]:
+    global _busy
+    _busy += 1
+    try:
+        yield
+    finally:
+        _busy -= 1
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    saved: List[Tuple[str, str]] = []
+    try:
+        for name, value in _SETTINGS:
+            try:
+                before = gdb.parameter(name)
+                gdb.execute(f"set {name} {value}", to_string=True)
+            except (gdb.error, RuntimeError):
+                continue  # this gdb has no such setting
+            saved.append((name, _setting_text(before)))
+        yield
+    finally:
+        for name, value in reversed(saved):
+            gdb.execute(f"set {name} {value}", to_string=True)
+
+
+def _setting_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unlimited" if value is None else str(value)
+
+
+@contextmanager
+def _selection() -> Iterator[None]:
+    """Put the selected thread and frame back, where they still exist."""
+    thread = gdb.selected_thread()
+    try:
+        level = gdb.selected_frame().level() if thread else 0
+    except gdb.error:
+        level = 0
+    try:
+        yield
+    finally:
+        if thread is not None and thread.is_valid():
+            thread.switch()
+            if level:
+                try:
+                    gdb.execute(f"frame {level}", to_string=True)
+                except gdb.error:
+                    pass
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """While a function is called, signals of the program's own pass to it as `handle` says,
+    but don't stop the call; crashes and ^C do."""
+    text = gdb.execute("info signals", to_string=True)
+    changed: Dict[str, List[str]] = {}
+    for name, stop, show, give in re.findall(
+        r"^(SIG\w+)\s+(Yes|No)\s+(Yes|No)\s+(Yes|No)\s", text, re.MULTILINE
+    ):
+        if stop == "Yes" and give == "Yes" and name not in _CRASHES | _GDBS_OWN:
+            changed.setdefault("stop print", []).append(name)
+        elif show == "Yes" and stop == "No":
+            changed.setdefault("nostop print", []).append(name)
+    try:
+        for names in changed.values():
+            gdb.execute(f"handle {' '.join(names)} nostop noprint", to_string=True)
+        yield
+    finally:
+        for how, names in changed.items():
+            gdb.execute(f"handle {' '.join(names)} {how}", to_string=True)
+
+
+@contextmanager
+def _disabled_breakpoints() -> Iterator[None]:
+    """Another thread that stopped at a breakpoint would end the call in the middle."""
+    disabled = [b for b in gdb.breakpoints() if b.is_valid() and b.enabled]
+    for breakpoint_ in disabled:
+        breakpoint_.enabled = False
+    try:
+        yield
+    finally:
+        for breakpoint_ in disabled:
+            if breakpoint_.is_valid():
+                breakpoint_.enabled = True
+
+
+# ---- threads --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A thread and whether functions may be called from it."""
+
+    thread: "gdb.InferiorThread"
+    verdict: Verdict
+    frames: Tuple[Frame, ...]
+
+    @property
+    def tid(self) -> int:
+        """Kernel thread id."""
+        return int(self.thread.ptid[1])
+
+
+def survey(images: Images, until: Rank = Rank.UNSAFE) -> List[Candidate]:
+    """Judge the threads, best first; no further ones once one is at least as good as `until`.
+    Leaves another thread selected."""
+    result = []
+    for thread in list(gdb.selected_inferior().threads())[:_THREADS_MAX]:
+        if not thread.is_valid() or thread.is_running() or thread.is_exited():
+            continue
+        thread.switch()
+        candidate = _judge(thread, images)
+        result.append(candidate)
+        if candidate.verdict.rank <= until and candidate.verdict.is_safe:
+            break
+    result.sort(key=lambda c: c.verdict.rank)
+    return result
+
+
+def _judge(thread: "gdb.InferiorThread", images: Images) -> Candidate:
+    frames: List[Frame] = []
+    pointer = 0
+    try:
+        frame: Optional[gdb.Frame] = gdb.newest_frame()
+        pointer = int(frame.read_register("rsp")) & _MASK
+        while frame is not None and len(frames) < _FRAMES_MAX:
+            older = frame.older()
+            if frame.type() != gdb.INLINE_FRAME:
+                frames.append(_frame(frame, older, images))
+            frame = older
+    except (gdb.error, gdb.MemoryError):
+        pass  # the unwinder's end; what is known so far is judged
+    number = procfs.syscall(images.pid, thread.ptid[1])
+    verdict = classify(frames, number, _stack_left(images, pointer))
+    return Candidate(thread, verdict, tuple(frames))
+
+
+def _frame(frame: "gdb.Frame", older: "Optional[gdb.Frame]", images: Images) -> Frame:
+    pc = frame.pc()
+    kind = frame.type()
+    if kind == gdb.SIGTRAMP_FRAME:
+        return Frame(pc, special="runs a signal handler")
+    if kind == gdb.DUMMY_FRAME:
+        return Frame(pc, special="runs a function that gdb called")
+    image = images.at(pc)
+    module = images.module_at(pc)
+    called = ""
+    if is_libc(module) and older is not None:
+        caller = older.pc()
+        if not is_libc(images.module_at(caller)):
+            called = images.called_name(caller)
+    return Frame(pc, module, image.function_at(pc) if image else "", called)
+
+
+def _stack_left(images: Images, pointer: int) -> Optional[int]:
+    mapping = procfs.find(images.mappings, pointer)
+    if mapping is None or mapping.path == "[stack]":
+        return None
+    return pointer - mapping.start
+
+
+def _choose(images: Images, seconds: float) -> Candidate:
+    """Select a thread to call from, letting the process run a little if there is none."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = survey(images, until=Rank.WAITS)
+        if not found:
+            raise MemtraceError("the process has no stopped thread", "interrupt it first")
+        if found[0].verdict.is_safe:
+            found[0].thread.switch()
+            return found[0]
+        if not may_run() or time.monotonic() > deadline:
+            unsafe = found[0]
+            raise MemtraceError(
+                f"no thread can be used to enter the process: thread {unsafe.thread.num} "
+                f"(LWP {unsafe.tid}) {unsafe.verdict.reason}",
+                "let it run for a moment (continue, ^C), then try again",
+            )
+        if run(_LOOK_AGAIN_SECONDS) == Run.STOPPED:
+            raise MemtraceError(
+                "the process stopped for a reason of its own before it could be entered",
+                "continue, then try again",
+            )
+        images = Images(images.pid, target.read)
+
+
+def holder(images: Images) -> str:
+    """Who probably holds the interpreter's lock: the only thread with Python on its stack that
+    does not wait in the kernel. "thread 3 (LWP 4713)", or "another thread"."""
+    with _occupied(), _selection():
+        running = [
+            c
+            for c in survey(images)
+            if procfs.syscall(images.pid, c.tid) < 0
+            and any(f.function == "_PyEval_EvalFrameDefault" for f in c.frames)
+        ]
+    if len(running) != 1:
+        return "another thread"
+    return f"thread {running[0].thread.num} (LWP {running[0].tid})"
+
+
+# ---- calling ----------------------------------------------------------------------------------
+
+
+class Calls:
+    """Functions called from one thread. From calls() only."""
+
+    def __init__(self, images: Images, candidate: Optional[Candidate]) -> None:
+        self.images = images
+        self.candidate = candidate
+
+    def call(self, address: int, *arguments: int, seconds: float = CALL_SECONDS) -> int:
+        """Call a function with integers or pointers; returns the 64 bits of its result. Raises
+        MemtraceError when it crashed, or did not return in time; gdb has then put the thread
+        back to where it was."""
+        types = ",".join(["unsigned long"] * len(arguments)) or "void"
+        values = ",".join(f"{value & _MASK:#x}UL" for value in arguments)
+        expression = f"((unsigned long(*)({types})){address:#x})({values})"
+        problem = ""
+        result = 0
+        with time_limit(seconds) as alarm:
+            try:
+                result = int(gdb.parse_and_eval(expression)) & _MASK
+            except (gdb.error, KeyboardInterrupt) as error:
+                problem = str(error).partition("\n")[0] or "interrupted"
+        if problem:
+            _abandon()
+        if alarm.fired:
+            self._drain()
+        if problem:
+            if alarm.fired:
+                problem = f"a function called in the process did not return in {seconds:g} s"
+            raise MemtraceError(problem, "let the process run for a moment, then try again")
+        return result
+
+    def call_int(self, address: int, *arguments: int) -> int:
+        """call() of a function that returns an int."""
+        result = self.call(address, *arguments) & 0xFFFFFFFF
+        return result - (1 << 32) if result >> 31 else result
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write into memory that was allocated by a call."""
+        gdb.selected_inferior().write_memory(address, data)
+
+    def libc(self, name: str) -> int:
+        """The address of a function of the C library. Raises MemtraceError."""
+        address = self.images.libc_symbol(name)
+        if address is None:
+            raise MemtraceError(f"the process's C library has no {name}()")
+        return address
+
+    def _drain(self) -> None:
+        """gdb passes an interrupt on to the process as SIGINT. If the call had returned by then,
+        the signal is still pending and would stop the next `continue`: take it."""
+        if not procfs.has_signal(procfs.status(self.images.pid), "ShdPnd", _SIGINT):
+            return
+        gdb.execute("handle SIGINT nostop noprint nopass", to_string=True)
+        try:
+            gdb.parse_and_eval(f"((int(*)(void)){self.libc('getpid'):#x})()")
+        except (gdb.error, MemtraceError):
+            pass  # then the person sees one stop by SIGINT
+        finally:
+            gdb.execute("handle SIGINT stop print nopass", to_string=True)
+
+
+@contextmanager
+def calls(images: Images, here: bool = False) -> Iterator[Calls]:
+    """Enter the process: choose a safe thread (`here`: the selected one, which is known to be
+    where calls are safe), and call functions from it."""
+    with _occupied(), _settings(), _selection():
+        candidate = None if here else _choose(images, _SAFE_THREAD_SECONDS)
+        with _quiet_signals(), _disabled_breakpoints():
+            entered = Calls(images, candidate)
+            with _same_errno(entered):
+                yield entered
+
+
+@contextmanager
+def _same_errno(entered: Calls) -> Iterator[None]:
+    """The thread may stand between a system call and its look at errno."""
+    address = entered.call(entered.libc("__errno_location"))
+    before = target.read(address, 4)
+    try:
+        yield
+    finally:
+        if target.read(address, 4) != before:
+            entered.write(address, before)
+
+
+def _abandon() -> None:
+    """After a call that another thread's stop has ended: take its frame off the stack. (If the
+    called function itself was stopped, unwindonsignal has done it.)"""
+    for thread in gdb.selected_inferior().threads():
+        if not thread.is_valid():
+            continue
+        thread.switch()
+        try:
+            frame: Optional[gdb.Frame] = gdb.newest_frame()
+            for _ in range(_FRAMES_MAX):
+                older = frame.older() if frame else None
+                if frame is None or older is None:
+                    break
+                if older.type() == gdb.DUMMY_FRAME:
+                    frame.select()
+                    gdb.execute("return", to_string=True)
+                    break
+                frame = older
+        except gdb.error:
+            continue
+
+
+# ---- letting it run ------------------------------------------------------------------------------
+
+
+class Run(Enum):
+    """How a run ended."""
+
+    ARRIVED = "arrived"  # at the address
+    TIME_OVER = "time over"
+    STOPPED = "stopped"  # for a reason of the program's or the person's; gdb has shown it
+
+
+class _Arrival(gdb.Breakpoint):
+    """At an address, seen by nobody."""
+
+    def __init__(self, address: int) -> None:
+        super().__init__(f"*{address:#x}", internal=True)
+        self.silent = True
+        self.arrived = False
+
+    def stop(self) -> bool:
+        self.arrived = True
+        return True
+
+
+def run(seconds: float, address: Optional[int] = None) -> Run:
+    """Let the process run, at most `seconds`, or until a thread arrives at `address`. Breakpoints
+    and signals of the person's stop it as ever, and are shown."""
+    global _own_stop
+    with _occupied(), _settings(), _selection():
+        position_matters = _position_matters()
+        arrival = _Arrival(address) if address else None
+        output = ""
+        try:
+            with time_limit(seconds) as alarm:
+                try:
+                    output = gdb.execute("continue", to_string=True)
+                except KeyboardInterrupt:
+                    pass
+            arrived = arrival is not None and arrival.arrived
+        finally:
+            if arrival is not None and arrival.is_valid():
+                arrival.delete()
+        if arrived:
+            _own_stop = (_stops, position_matters)
+            return Run.ARRIVED
+        if alarm.fired and "received signal SIGINT" in output:
+            _own_stop = (_stops, position_matters)
+            return Run.TIME_OVER
+    gdb.write(output)
+    return Run.STOPPED
+
+
+# Stops so far, and, for the stop that run() made: its number, and whether the position
+# mattered before it.
+_stops = 0
+_own_stop: Tuple[int, bool] = (-1, False)
+
+
+def count_stop(event: object) -> None:
+    """For gdb.events.stop."""
+    global _stops
+    if not _busy:
+        _stops += 1
+
+
+def may_run() -> bool:
+    """May the process be let run for a moment? Not from where the person has stopped it: at a
+    breakpoint, after a step, at a signal. After attach and ^C nobody minds."""
+    return not _position_matters()
+
+
+def _position_matters() -> bool:
+    if _own_stop[0] == _stops:
+        return _own_stop[1]
+    text = gdb.execute("info program", to_string=True)
+    match = re.search(r"^It stopped (.*)", text, re.MULTILINE)
+    if match is None:
+        return False
+    return not re.match(r"at signal (SIGINT|SIGSTOP|0)\b", match.group(1))
