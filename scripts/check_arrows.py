@@ -2,7 +2,7 @@
 """Check that includes and imports run one way, from the rooms above to the rooms below.
 
 C (helper/): a module, that is the .c and .h of one name, includes modules of its own layer or of
-layers below it, never in a circle. Those of C_WITHOUT_PYTHON never reach Python.h, whichever way.
+layers below it, never in a circle; the debuggee's and the reader's share the lowest layers alone. Those of C_WITHOUT_PYTHON never reach Python.h, whichever way.
 
 Python (gdbplugin/memtrace/): commands/ imports the rest, nothing imports commands/, no circles.
 Only PYTHON_WITH_GDB import gdb, and the others don't import them, so that the others can be
@@ -25,29 +25,32 @@ from typing import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# From the top. A module may include its own layer and those below.
-C_LAYERS: list[set[str]] = [
+# From the top. A module may include its own layer and those below. First what lives in the
+# debuggee, then what lives in gdb, then what both use.
+C_HELPER_LAYERS: list[set[str]] = [
     {"entry"},
     {"service"},
     {"driver", "driver_settrace", "driver_monitoring"},
     {"engine"},
     {"thread"},
     {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation"},
+    {"plan_names"},
+    {"plan_flow"},
     {"plan_opcodes"},
-    {"ring", "defs", "frame", "layout", "pyobject", "request", "recording"},
-    {"status", "diff", "event"},
+    {"ring", "defs", "frame", "layout", "pyobject", "request"},
+    {"diff"},
+]
+C_READER_LAYERS: list[set[str]] = [
+    {"reader"},
+    {"recording", "core_file", "match", "value_text"},
+    {"catalog"},
+    {"packets"},
+]
+C_SHARED_LAYERS: list[set[str]] = [
+    {"status", "event"},
     {"memtrace", "unprintable"},
 ]
-# In gdb, not in the debuggee: beside the layers, over these alone.
-C_READER: dict[str, set[str]] = {
-    "reader": {"packets", "catalog", "event", "value_text", "status", "memtrace"},
-    "catalog": {"packets", "event", "status", "memtrace"},
-    "packets": {"event", "status", "memtrace"},
-    "value_text": {"value_text", "memtrace", "unprintable"},
-}
-C_WITHOUT_PYTHON = {
-    "ring", "defs", "diff", "event", "status", "request", "recording", "memtrace", *C_READER,
-}  # fmt: skip
+C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *C_SHARED_LAYERS)
 
 # What must know gdb: the prompt, the inferior, its memory, its breakpoints.
 PYTHON_WITH_GDB = {
@@ -120,20 +123,18 @@ def c_modules(directory: Path) -> Graph:
 
 
 def check_c(graph: Graph) -> Iterator[str]:
-    rank = {name: number for number, layer in enumerate(C_LAYERS) for name in layer}
     modules = set(graph)
-    for name in sorted(modules - set(rank) - set(C_READER)):
+    # Module → all that it may include.
+    allowed: dict[str, set[str]] = {}
+    for layers in (C_HELPER_LAYERS + C_SHARED_LAYERS, C_READER_LAYERS + C_SHARED_LAYERS):
+        for number, layer in enumerate(layers):
+            for name in layer:
+                allowed[name] = set().union(*layers[number:])
+    for name in sorted(modules - set(allowed)):
         yield f"helper/{name}: has no place yet; give it one in scripts/check_arrows.py"
-    for name in sorted(modules):
-        for other in sorted(graph[name] & modules):
-            if name in C_READER:
-                wrong = other not in C_READER[name]
-            elif other in C_READER:
-                wrong = True
-            else:
-                wrong = name in rank and other in rank and rank[other] < rank[name]
-            if wrong:
-                yield f"helper/{name}: must not include {other}.h, which is above it"
+    for name in sorted(modules & set(allowed)):
+        for other in sorted(graph[name] & set(allowed) - allowed[name]):
+            yield f"helper/{name}: must not include {other}.h, which is above or beside it"
     circle = find_circle({name: graph[name] & modules for name in modules})
     if circle:
         yield f"helper: includes run in a circle: {' → '.join(circle)}"

@@ -53,7 +53,7 @@ def test_includes_that_run_down_are_fine(tmp_path: Path) -> None:
 
 def test_include_of_a_room_above_is_reported(tmp_path: Path) -> None:
     problems = c_problems(tmp_path, ring_c='# include "engine.h"\n', engine_h="")
-    assert problems == ["helper/ring: must not include engine.h, which is above it"]
+    assert problems == ["helper/ring: must not include engine.h, which is above or beside it"]
 
 
 def test_reader_must_not_include_the_engine_nor_the_engine_the_reader(tmp_path: Path) -> None:
