@@ -156,7 +156,7 @@ static bool is_plausible(const struct mt_packet_header *header, uint64_t availab
            header->packet_bits / 8 <= MT_PACKET_BYTES;
 }
 
-typedef const volatile uint64_t __attribute__((may_alias)) source_word;
+typedef uint64_t __attribute__((may_alias)) any_word;
 
 /* Copy from a live buffer, from and to whole words. The writer may store there meanwhile;
  * the generations around the copy tell. That race is meant, so it isn't instrumented: a
@@ -164,8 +164,8 @@ typedef const volatile uint64_t __attribute__((may_alias)) source_word;
 __attribute__((no_sanitize("thread"), noinline))
 static void copy_live(void *to, const uint8_t *from, size_t bytes)
 {
-    source_word *source = (source_word *)(const void *)from;
-    uint64_t __attribute__((may_alias)) *target = to;
+    const volatile any_word *source = (const volatile any_word *)(const void *)from;
+    any_word *target = to;
     for (size_t i = 0; i < (bytes + 7) / 8; i++)
         target[i] = source[i];
 }
@@ -199,7 +199,7 @@ static enum mt_status list_slot(const struct mt_source *source, uint32_t index, 
     if (generation == 0)
         return MT_OK;              // claimed for the first time, not begun yet
     const uint8_t *bytes = packet_at(source, index);
-    struct mt_packet_header header;
+    struct mt_packet_header header = { 0 };
     copy_live(&header, bytes, sizeof header);
     if (generation % 2 == 1 || was_reused(source, index, generation)) {
         list->torn++;
@@ -256,12 +256,13 @@ enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
     *ret = (struct mt_packet_list){ .horizon = UINT64_MAX };
     enum mt_status status = MT_OK;
     if (source->live) {
-        const struct mt_control *control = (const struct mt_control *)(const void *)source->buffer;
+        const struct mt_control *control =
+            (const struct mt_control *)(const void *)source->buffer;
         // Threads are copied one after the other. What is numbered after this moment is left
         // for the next query, so that an answer has no gaps that fill later. The last number
         // given out may still be on its way into a packet.
-        uint64_t next = __atomic_load_n(&control->next_seq, __ATOMIC_ACQUIRE);
-        ret->horizon = next;
+        ret->horizon = __atomic_load_n(&control->next_seq, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);  // pairs with the commits: orders the copies
     }
     for (uint32_t i = 0; source->buffer && i < source->packet_count && status == MT_OK; i++)
         status = list_slot(source, i, stream, ret);

@@ -32,13 +32,17 @@ MT_PUBLIC int mt_reader_open_core(const char *path, struct mt_reader **ret, char
 /* A directory written by save or record: a CTF trace. */
 MT_PUBLIC int mt_reader_open_directory(const char *path, struct mt_reader **ret, char *error);
 
+/* Write what can be read now as a CTF 1.8 trace to `directory`, which must be new or empty. */
+MT_PUBLIC int mt_reader_save(struct mt_reader *reader, const char *directory, char *error);
+
 MT_PUBLIC void mt_reader_close(struct mt_reader *reader);
 
 /* The control block as it is now (live: read through the mapping), NULL for a directory. */
 MT_PUBLIC const struct mt_control *mt_reader_control(struct mt_reader *reader);
 
 /* Which events a cursor gives. NULL, 0 or empty: no such filter. Globs: * ? [], matched
- * against the whole text, case counts. A comma separates alternatives. */
+ * against the whole text, case counts. A comma separates alternatives. A pattern that equals
+ * the text letter by letter matches too (flags[4]). */
 struct mt_filter {
     const char *variable;      /* name: "b", "self.*", "flags[4]" */
     const char *function;      /* qualname, or its last part */
@@ -87,7 +91,7 @@ MT_PUBLIC void mt_reader_names(struct mt_reader *reader, int what,
 /* Counts over what can be read now. */
 struct mt_totals {
     uint64_t events, threads, packets, first_seq, last_seq, first_ns, last_ns;
-    uint64_t torn;             /* packets dropped because they were reused while read */
+    uint64_t torn;             /* packets dropped: reused while they were read, or damaged */
     uint64_t discarded;        /* sum over threads */
 };
 MT_PUBLIC void mt_reader_totals(struct mt_reader *reader, struct mt_totals *ret);

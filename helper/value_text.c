@@ -609,3 +609,45 @@ int32_t mt_value_encoded_size(uint8_t tag, const uint8_t *encoding, size_t avail
     put_value(&out, &in, tag, 0);
     return in.damaged ? -1 : (int32_t)(in.at - encoding);
 }
+
+/* The type that a tag alone names; else NULL. */
+static const char *builtin_type(uint8_t tag)
+{
+    switch (tag) {
+    case MT_TAG_ABSENT: return "";
+    case MT_TAG_NONE: return "NoneType";
+    case MT_TAG_FALSE: case MT_TAG_TRUE: return "bool";
+    case MT_TAG_INT32: case MT_TAG_INT64: case MT_NESTED_BIGINT: return "int";
+    case MT_TAG_FLOAT: return "float";
+    case MT_TAG_STR: return "str";
+    case MT_TAG_BYTES: return "bytes";
+    case MT_NESTED_COMPLEX: return "complex";
+    case MT_NESTED_LIST: return "list";
+    case MT_NESTED_TUPLE: return "tuple";
+    case MT_NESTED_SET: return "set";
+    case MT_NESTED_FROZENSET: return "frozenset";
+    case MT_NESTED_DEQUE: return "deque";
+    case MT_NESTED_DICT: return "dict";
+    case MT_NESTED_BYTEARRAY: return "bytearray";
+    case MT_NESTED_RANGE: return "range";
+    case MT_NESTED_SLICE: return "slice";
+    default: return NULL;
+    }
+}
+
+const char *mt_value_type(const uint8_t *bytes, uint32_t bytes_size,
+                          mt_type_name_fn *type_name_fn, void *context)
+{
+    struct input in = { bytes, bytes + bytes_size, false, type_name_fn, context };
+    uint8_t tag = (uint8_t)take_unsigned(&in, 1);
+    if (tag == MT_TAG_COMPOUND) {
+        take(&in, 2);
+        tag = (uint8_t)take_unsigned(&in, 1);
+    }
+    if (in.damaged)
+        return "?";
+    if (tag == MT_TAG_OBJECT || tag == MT_NESTED_SUBCLASS || tag == MT_NESTED_NAMED)
+        return type_name(&in, (uint32_t)take_unsigned(&in, 4));
+    const char *name = builtin_type(tag);
+    return name ? name : "?";
+}

@@ -28,6 +28,11 @@ typedef const char *mt_type_name_fn(uint32_t type, void *context);
 size_t mt_value_text(const uint8_t *bytes, uint32_t bytes_size, mt_type_name_fn *type_name,
                      void *context, char *text, size_t size);
 
+/* The name of the value's type: "int", "Account"; "" for unbound, "?" where that isn't known.
+ * Static, or what `type_name` returns. */
+const char *mt_value_type(const uint8_t *bytes, uint32_t bytes_size, mt_type_name_fn *type_name,
+                          void *context);
+
 /* Bytes that a value's encoding takes behind its tag, or -1 when damaged. */
 int32_t mt_value_encoded_size(uint8_t tag, const uint8_t *encoding, size_t available);
 
