@@ -2,7 +2,8 @@
 """Check that includes and imports run one way, from the rooms above to the rooms below.
 
 C (helper/): a module, that is the .c and .h of one name, includes modules of its own layer or of
-layers below it, never in a circle; the debuggee's and the reader's share the lowest layers alone. Those of C_WITHOUT_PYTHON never reach Python.h, whichever way.
+layers below it, never in a circle; the debuggee's and the reader's share the lowest layers alone.
+Those of C_WITHOUT_PYTHON never reach Python.h, whichever way.
 
 Python (gdbplugin/memtrace/): commands/ imports the rest, nothing imports commands/, no circles.
 Only PYTHON_WITH_GDB import gdb, and the others don't import them, so that the others can be
@@ -54,7 +55,7 @@ C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *
 
 # What must know gdb: the prompt, the inferior, its memory, its breakpoints.
 PYTHON_WITH_GDB = {
-    "inject", "target", "breakpoints", "session", "parameters", "live", "launch", "convenience",
+    "inject", "target", "breakpoints", "session", "selection", "parameters", "live", "launch", "convenience",
 }  # fmt: skip
 # What can be imported without gdb, and imports it in the functions that need it.
 PYTHON_WITH_GDB_ON_DEMAND = {"errors"}
@@ -153,10 +154,13 @@ def imported_names(path: Path, package: list[str], in_functions: bool) -> Iterat
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
-        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        if for_types or (isinstance(node, ast.FunctionDef) and not in_functions):
-            for statement in node.body:
-                skipped.update(ast.walk(statement))
+        body: list[ast.stmt] = []
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            body = node.body
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not in_functions:
+            body = node.body
+        for statement in body:
+            skipped.update(ast.walk(statement))
     for node in ast.walk(tree):
         if node in skipped:
             continue
