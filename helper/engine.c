@@ -29,6 +29,7 @@
 #include "watch.h"
 
 bool mt_engine_on;
+void (*mt_engine_plan_dies)(struct mt_plan *plan);
 
 // The request in force is the service's; these are its parts that matter per event.
 static bool record_all, record_rebound, record_mutations;
@@ -45,8 +46,11 @@ static const struct mt_value redacted = {.tag = MT_TAG_REDACTED};
 
 static void destroy_plan(void *word)
 {
-    if (word && !((uintptr_t)word & 1))
-        mt_plan_destroy(word);
+    if (!word || (uintptr_t)word & 1)
+        return;
+    if (mt_engine_plan_dies)
+        mt_engine_plan_dies(word);
+    mt_plan_destroy(word);
 }
 
 enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)

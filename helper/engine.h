@@ -25,6 +25,9 @@ void mt_engine_stop(void);
 /* Is anything recorded in this code? Plans it at first sight. NULL: not traced. */
 struct mt_plan *mt_engine_plan(PyCodeObject *code);
 
+/* What a driver wants called with each plan that dies with its code object, or NULL. */
+extern void (*mt_engine_plan_dies)(struct mt_plan *plan);
+
 /* A call begins, or a suspended one resumes (`begins` false). */
 void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan, bool begins);
 

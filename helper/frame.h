@@ -137,6 +137,16 @@ bool mt_frame_yields(mt_frame *frame);
 /* The calling frame, or NULL. */
 mt_frame *mt_frame_back(mt_frame *frame);
 
+/* The calling thread's state, unchecked: it holds the GIL. */
+static inline PyThreadState *mt_tstate_self(void)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return PyThreadState_GetUnchecked();
+#else
+    return _PyThreadState_UncheckedGet();
+#endif
+}
+
 /* The frame that a thread executes, or NULL. */
 mt_frame *mt_frame_current(PyThreadState *tstate);
 

@@ -5,7 +5,7 @@
  * name as the programmer wrote it, decompiled from the instructions before it. Made on
  * first sight of a code object, kept with it, destroyed with it. Reading only: runs no
  * Python code. Creating needs the GIL and allocates with PyMem_RawMalloc. Opcodes differ
- * per CPython version: all of that is in plan_opcodes.c / plan.c, nowhere else. */
+ * per CPython version: all of that is in plan_opcodes.c, nowhere else. */
 #ifndef MT_PLAN_H
 #define MT_PLAN_H
 
@@ -28,30 +28,39 @@ enum mt_site_op {
                               position of self below the top of the stack, 0 = TOS */
     MT_SITE_CONTAINER,     /* no instruction of its own, not in site_at: the container of a slice
                               store or delete as a variable, see `partner` */
-    MT_SITE_RESUME,        /* monitoring only: where a call's arguments are NEW */
-    MT_SITE_AFTER,         /* monitoring only: the instruction after a site whose outcome
-                              must be waited for */
+    MT_SITE_RESUME,        /* 3.12+: where a call's arguments are NEW. No INSTRUCTION event comes
+                              there, PY_START does, with this offset */
+    MT_SITE_AFTER,         /* 3.12+: the instruction after a site whose outcome must be waited
+                              for, where that is no site itself */
 };
 
 struct mt_site {
     int32_t offset;            /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
                                   index of the code unit; EXTENDED_ARG prefixes not counted
-                                  in: offset of the instruction proper) */
+                                  in: offset of the instruction proper. Up to 3.11 opcode
+                                  events come at the first prefix instead, so site_at has
+                                  the site there as well) */
+    int32_t next;              /* offset of the instruction behind it (behind its inline caches) */
     uint8_t op;                /* enum mt_site_op */
     uint8_t scope;             /* enum mt_scope of its events */
     uint8_t redacted;          /* the name matches the redaction list (filled by engine) */
     uint8_t second;            /* 1: second store of a superinstruction at this offset */
     int32_t line;              /* -1: the compiler gave none */
     int32_t slot;              /* index into localsplus (FAST, DEREF); else -1 */
-    int32_t depth;             /* operands on the stack there; -1 where the frame says it */
+    int32_t depth;             /* operands on the stack there; -1: not known (only in bytecode
+                                  that no compiler wrote, or that can't be reached) */
     int32_t depth_self;        /* MT_SITE_CALL */
     int32_t partner;           /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
                                   STORE_SLICE whose key is a slice by its syntax: index of a
                                   MT_SITE_CONTAINER with scope, slot, base_object and name of the
                                   container, where that is a variable (docs/events.md, Mutations,
                                   3). Else -1 */
+    bool self_is_bound;        /* CALL: at depth_self is the bound method, not self (starred
+                                  arguments; keywords up to 3.10): self is what it is bound to */
+    bool restores;             /* STORE_FAST: gives the variable back that an inlined
+                                  comprehension borrowed (3.12+, PEP 709); may store NULL */
     PyObject *name_object;     /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
-                                  name; else NULL */
+                                  name; INPLACE: as its partner's; else NULL */
     PyObject *base_object;     /* borrowed: CALL and CONTAINER whose scope is name or global: the
                                   variable's name; else NULL */
     const char *name;          /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
@@ -72,11 +81,17 @@ struct mt_plan {
                                   order of the signature as co_varnames has it */
     struct mt_argument *arguments;
     uint16_t *site_at;         /* by code unit: 1 + index of the (first) site, 0 none */
-    uint32_t unit_count;
+    uint32_t unit_count;       /* of site_at: up to the last site, 0 without sites */
+    bool is_wide;              /* too many sites for site_at: mt_plan_find_wide() */
     char *qualname;            /* UTF-8; co_qualname, before 3.11 as best known */
     uint32_t generation;       /* of the options by which `traced` was decided (engine) */
     bool traced;               /* (engine) */
     bool is_generator;         /* generator, coroutine, async generator */
+    /* The monitoring driver's: events are on in this code; the list of such plans; a bit for
+     * each code unit whose event is wanted though it is no site (NULL: none). */
+    bool watched;
+    struct mt_plan *next, *previous;
+    uint8_t *after;
 };
 
 /* Returns MT_OK, MT_NO_MEMORY, or MT_REFUSED when the bytecode is not understood (then
@@ -84,11 +99,21 @@ struct mt_plan {
 enum mt_status mt_plan_create(PyCodeObject *code, struct mt_plan **ret);
 void mt_plan_destroy(struct mt_plan *plan);
 
+/* Up to 3.10 a code object doesn't know its qualified name; the code that makes the function
+ * does. mt_plan_create() remembers the names of what the planned code makes; call this for
+ * code that is seen but not planned. Does nothing from 3.11 on. */
+void mt_plan_note_children(PyCodeObject *code);
+
+/* mt_plan_site() by search, for code of more than 65,535 sites. */
+struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset);
+
 /* The site at a byte offset (as mt_site.offset), or NULL. */
 static inline struct mt_site *mt_plan_site(const struct mt_plan *plan, int offset)
 {
     uint32_t unit = (uint32_t)offset / 2;
-    uint16_t index = unit < plan->unit_count ? plan->site_at[unit] : 0;
+    if (unit >= plan->unit_count)
+        return __builtin_expect(plan->is_wide, 0) ? mt_plan_find_wide(plan, offset) : NULL;
+    uint16_t index = plan->site_at[unit];
     return index ? &plan->sites[index - 1] : NULL;
 }
 

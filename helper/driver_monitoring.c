@@ -1,0 +1,410 @@
+/* Driver for CPython 3.12 and later: sys.monitoring (PEP 669).
+ *
+ * Which events. PY_START, PY_RESUME and PY_THROW are asked for everywhere: code that is not
+ * traced answers DISABLE at each of its starts, once, and is left alone from then on. Code
+ * that is traced gets INSTRUCTION events of its own (set_local_events), and every location
+ * that is no store site answers DISABLE at its first event, so that only stores cost. RAISE
+ * can't be asked for locally; its callback looks at one counter.
+ *
+ * After a store. Some outcomes are known only when the next instruction begins: a store that
+ * may fail, a mutating call, a breakpoint's hit. That instruction is no site and was disabled.
+ * So at the first such store the instruction behind it is marked (plan->after), and the
+ * code's events are switched off and on again, which arms all of its locations anew; those
+ * that are neither site nor marked disable themselves again.
+ *
+ * Frames that run at install are reached by walking them; generators and tasks suspended
+ * then report PY_RESUME or PY_THROW.
+ *
+ * Callbacks are objects with a vectorcall slot of their own: the cheapest thing that
+ * sys.monitoring can call. All under the GIL. sys.monitoring's functions are builtins; the
+ * only thing they can run of the program's is an audit hook. */
+
+#include "frame.h"
+
+#if MT_HAVE_MONITORING
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include "driver.h"
+#include "engine.h"
+#include "ring.h"
+#include "status.h"
+
+enum event { PY_START, PY_RESUME, PY_THROW, PY_RETURN, INSTRUCTION, RAISE, EVENT_COUNT };
+
+// Names in sys.monitoring.events, and their bits, read there: numbers changed in 3.13.
+static const char *const event_names[EVENT_COUNT] = {
+    "PY_START", "PY_RESUME", "PY_THROW", "PY_RETURN", "INSTRUCTION", "RAISE",
+};
+static int event_bits[EVENT_COUNT];
+
+static int tool_id = -1;
+static PyObject *monitoring;           // owned: the module, for the helper's lifetime
+static PyObject *disable;              // owned: sys.monitoring.DISABLE
+static PyObject *set_local_events;     // owned: its function
+
+// ---- callbacks -------------------------------------------------------------------------------
+
+struct callback {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+};
+
+static PyTypeObject callback_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "memtrace.callback",
+    .tp_basicsize = sizeof(struct callback),
+    .tp_vectorcall_offset = offsetof(struct callback, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+};
+
+// An offset as sys.monitoring passes it: a small non-negative int.
+static inline int offset_of(PyObject *object)
+{
+    return (int)((PyLongObject *)object)->long_value.ob_digit[0];
+}
+
+static bool watch_code(PyCodeObject *code, int events)
+{
+    PyObject *arguments[] = {PyLong_FromLong(tool_id), (PyObject *)code, PyLong_FromLong(events)};
+    PyObject *result = arguments[0] && arguments[2]
+        ? PyObject_Vectorcall(set_local_events, arguments, 3, NULL) : NULL;
+
+    Py_XDECREF(arguments[0]);
+    Py_XDECREF(arguments[2]);
+    Py_XDECREF(result);
+    if (!result)
+        PyErr_Clear();
+    return result != NULL;
+}
+
+// All plans whose code has events of its own on.
+static struct mt_plan *watched_plans;
+
+static int local_events(const struct mt_plan *plan)
+{
+    return event_bits[INSTRUCTION] | (plan->is_generator ? event_bits[PY_RETURN] : 0);
+}
+
+// The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
+static struct mt_plan *traced_plan(PyCodeObject *code)
+{
+    struct mt_plan *plan = mt_engine_plan(code);
+
+    if (!plan || plan->watched || !watch_code(code, local_events(plan)))
+        return plan && plan->watched ? plan : NULL;
+    plan->watched = true;
+    plan->previous = NULL;
+    plan->next = watched_plans;
+    if (watched_plans)
+        watched_plans->previous = plan;
+    watched_plans = plan;
+    return plan;
+}
+
+static void forget_plan(struct mt_plan *plan)
+{
+    PyMem_RawFree(plan->after);
+    plan->after = NULL;
+    if (!plan->watched)
+        return;
+    plan->watched = false;
+    if (plan->previous)
+        plan->previous->next = plan->next;
+    else
+        watched_plans = plan->next;
+    if (plan->next)
+        plan->next->previous = plan->previous;
+}
+
+static bool is_after(const struct mt_plan *plan, int offset)
+{
+    uint32_t unit = (uint32_t)offset / 2;
+
+    return plan->after && plan->after[unit / 8] >> unit % 8 & 1;
+}
+
+// Mark the instruction behind a site; false if it is marked, or a site, already.
+static bool mark_after(struct mt_plan *plan, const struct mt_site *site)
+{
+    uint32_t unit = (uint32_t)site->next / 2;
+
+    if (unit >= plan->unit_count || mt_plan_site(plan, site->next) || is_after(plan, site->next))
+        return false;
+    if (!plan->after)
+        plan->after = PyMem_RawCalloc(1, plan->unit_count / 8 + 1);
+    if (!plan->after)
+        return false;
+    plan->after[unit / 8] |= (uint8_t)(1 << unit % 8);
+    return true;
+}
+
+// Arm every location of the code anew, so that the one behind the site reports.
+static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const struct mt_site *site)
+{
+    if (!mark_after(plan, site))
+        return;                        // it reports already
+    watch_code(plan->code, 0);
+    watch_code(plan->code, local_events(plan));
+}
+
+static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size_t count,
+                                PyObject *names)
+{
+    PyCodeObject *code = (PyCodeObject *)arguments[0];
+    int offset = offset_of(arguments[1]);
+    struct mt_thread *thread = mt_thread_get();
+
+    if (__builtin_expect(!mt_engine_on || !thread || thread->busy, 0))
+        return Py_NewRef(thread && thread->busy ? Py_None : disable);
+    mt_frame *frame = mt_frame_current(mt_tstate_self());
+    struct mt_plan *plan = thread->frame == frame && thread->plan && thread->plan->code == code
+        ? thread->plan : mt_engine_enter(thread, frame);
+    if (__builtin_expect(!plan, 0))
+        return Py_NewRef(disable);
+    if (__builtin_expect(mt_engine_unsettled(thread, frame), 0)) {
+        int saved_errno = errno;
+        mt_engine_settle(thread, frame);
+        errno = saved_errno;
+    }
+    struct mt_site *site = mt_plan_site(plan, offset);
+    if (!site)
+        return Py_NewRef(is_after(plan, offset) ? Py_None : disable);
+    mt_engine_site(thread, frame, plan, site);
+    if (site + 1 < plan->sites + plan->site_count && site[1].second)
+        mt_engine_site(thread, frame, plan, site + 1);
+    if (__builtin_expect(mt_engine_unsettled(thread, frame), 0))
+        arm_after(plan, site);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not_traced)
+{
+    struct mt_thread *thread = mt_thread_get();
+    int saved_errno = errno;
+
+    if (!mt_engine_on || !thread || thread->busy)
+        return Py_NewRef(thread && thread->busy ? Py_None : not_traced);
+    struct mt_plan *plan = traced_plan((PyCodeObject *)arguments[0]);
+    if (!plan)
+        return Py_NewRef(not_traced);
+    mt_engine_call(thread, mt_frame_current(mt_tstate_self()), plan, begins);
+    errno = saved_errno;
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_start(PyObject *self, PyObject *const *arguments, size_t count,
+                          PyObject *names)
+{
+    return on_begin(arguments, true, disable);
+}
+
+static PyObject *on_resume(PyObject *self, PyObject *const *arguments, size_t count,
+                           PyObject *names)
+{
+    return on_begin(arguments, false, disable);
+}
+
+// PY_THROW is no local event: DISABLE would be an error.
+static PyObject *on_throw(PyObject *self, PyObject *const *arguments, size_t count,
+                          PyObject *names)
+{
+    mt_frame *frame = mt_frame_current(mt_tstate_self());
+
+    return on_begin(arguments, mt_frame_begins(frame), Py_None);
+}
+
+// Of generators only: their frames' addresses are not used again by the next call.
+static PyObject *on_return(PyObject *self, PyObject *const *arguments, size_t count,
+                           PyObject *names)
+{
+    struct mt_thread *thread = mt_thread_get();
+
+    if (mt_engine_on && thread && !thread->busy)
+        mt_engine_return(thread, mt_frame_current(mt_tstate_self()), false);
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_raise(PyObject *self, PyObject *const *arguments, size_t count,
+                          PyObject *names)
+{
+    struct mt_thread *thread = mt_thread_self;
+
+    if (mt_engine_on && thread && thread->pending_count && !thread->busy)
+        mt_engine_raised(thread, mt_frame_current(mt_tstate_self()));
+    Py_RETURN_NONE;
+}
+
+static struct callback callbacks[EVENT_COUNT] = {
+    [PY_START] = {PyObject_HEAD_INIT(&callback_type) on_start},
+    [PY_RESUME] = {PyObject_HEAD_INIT(&callback_type) on_resume},
+    [PY_THROW] = {PyObject_HEAD_INIT(&callback_type) on_throw},
+    [PY_RETURN] = {PyObject_HEAD_INIT(&callback_type) on_return},
+    [INSTRUCTION] = {PyObject_HEAD_INIT(&callback_type) on_instruction},
+    [RAISE] = {PyObject_HEAD_INIT(&callback_type) on_raise},
+};
+
+// ---- switching on and off ------------------------------------------------------------------------
+
+static bool load_monitoring(void)
+{
+    if (monitoring)
+        return true;
+    PyObject *module = PySys_GetObject("monitoring");          // borrowed
+    PyObject *events = module ? PyObject_GetAttrString(module, "events") : NULL;
+    bool loaded = events != NULL;
+
+    for (int i = 0; loaded && i < EVENT_COUNT; i++) {
+        PyObject *bit = PyObject_GetAttrString(events, event_names[i]);
+        loaded = bit != NULL;
+        event_bits[i] = bit ? (int)PyLong_AsLong(bit) : 0;
+        Py_XDECREF(bit);
+    }
+    Py_XDECREF(events);
+    if (loaded) {
+        disable = PyObject_GetAttrString(module, "DISABLE");
+        set_local_events = PyObject_GetAttrString(module, "set_local_events");
+        loaded = disable && set_local_events && PyType_Ready(&callback_type) == 0;
+    }
+    if (!loaded) {
+        PyErr_Clear();
+        return false;
+    }
+    monitoring = Py_NewRef(module);
+    return true;
+}
+
+// Call sys.monitoring.NAME(…) and drop the result; the exception, if any, too.
+static bool call_monitoring(const char *name, const char *format, ...)
+{
+    va_list arguments;
+    PyObject *function = PyObject_GetAttrString(monitoring, name);
+    PyObject *tuple = NULL, *result = NULL;
+
+    va_start(arguments, format);
+    tuple = Py_VaBuildValue(format, arguments);
+    va_end(arguments);
+    if (function && tuple)
+        result = PyObject_CallObject(function, tuple);
+    Py_XDECREF(function);
+    Py_XDECREF(tuple);
+    Py_XDECREF(result);
+    PyErr_Clear();
+    return result != NULL;
+}
+
+// Who holds a tool id, as text.
+static void describe_tool(int id, char *text, size_t size)
+{
+    PyObject *name = PyObject_CallMethod(monitoring, "get_tool", "i", id);
+    const char *utf8 = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+
+    snprintf(text, size, "%d: %s", id, utf8 ? utf8 : "?");
+    Py_XDECREF(name);
+    PyErr_Clear();
+}
+
+static enum mt_status take_tool_id(void)
+{
+    // 0 to 2 and 5 have customary owners: debugger, coverage, profiler, optimizer (PEP 669).
+    static const int candidates[] = {4, 3, 5};
+    char holders[3][80];
+
+    for (int i = 0; i < 3; i++) {
+        if (call_monitoring("use_tool_id", "(is)", candidates[i], "memtrace")) {
+            tool_id = candidates[i];
+            return MT_OK;
+        }
+        describe_tool(candidates[i], holders[i], sizeof holders[i]);
+    }
+    return mt_status_set(MT_NO_TOOL_ID, "every free sys.monitoring tool id is taken (%s, %s, %s): "
+                                        "stop one of these tools, then try again",
+                         holders[0], holders[1], holders[2]);
+}
+
+static bool register_callbacks(bool on)
+{
+    bool done = true;
+
+    for (int i = 0; i < EVENT_COUNT; i++)
+        done &= call_monitoring("register_callback", "(iiO)", tool_id, event_bits[i],
+                                on ? (PyObject *)&callbacks[i] : Py_None);
+    return done;
+}
+
+// Watch the traced code of every frame that runs in any thread.
+static uint32_t watch_running_frames(void)
+{
+    PyThreadState *self = PyThreadState_Get();
+    uint32_t threads = 0;
+
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(self->interp); tstate;
+         tstate = PyThreadState_Next(tstate)) {
+        for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
+            PyCodeObject *code = mt_frame_code(frame);
+            if (code)
+                traced_plan(code);
+        }
+        threads += mt_frame_current(tstate) != NULL || tstate != self;
+    }
+    return threads;
+}
+
+static int global_events(void)
+{
+    return event_bits[PY_START] | event_bits[PY_RESUME] | event_bits[PY_THROW] |
+           event_bits[RAISE];
+}
+
+enum mt_status mt_driver_install(uint32_t *ret_threads)
+{
+    if (!load_monitoring())
+        return mt_status_set(MT_REFUSED, "sys.monitoring is not usable in this interpreter");
+    if (tool_id < 0) {
+        enum mt_status status = take_tool_id();
+        if (status != MT_OK)
+            return status;
+        if (!register_callbacks(true) ||
+            !call_monitoring("set_events", "(ii)", tool_id, global_events())) {
+            mt_driver_remove();
+            return mt_status_set(MT_REFUSED, "sys.monitoring refused our callbacks");
+        }
+    }
+    mt_engine_plan_dies = forget_plan;
+    *ret_threads = watch_running_frames();
+    return MT_OK;
+}
+
+void mt_driver_refresh(void)
+{
+    // Code that is not traced any more goes quiet; code that answered DISABLE at its start is
+    // asked again.
+    for (struct mt_plan *plan = watched_plans, *next; plan; plan = next) {
+        next = plan->next;
+        if (mt_engine_plan(plan->code))
+            continue;
+        watch_code(plan->code, 0);
+        forget_plan(plan);
+    }
+    call_monitoring("restart_events", "()");
+    watch_running_frames();
+}
+
+void mt_driver_remove(void)
+{
+    if (tool_id < 0)
+        return;
+    call_monitoring("set_events", "(ii)", tool_id, 0);
+    register_callbacks(false);
+    // free_tool_id leaves the events of single code objects in place up to 3.13 (gh-127033).
+    while (watched_plans) {
+        watch_code(watched_plans->code, 0);
+        forget_plan(watched_plans);
+    }
+    call_monitoring("free_tool_id", "(i)", tool_id);
+    tool_id = -1;
+}
+
+#endif
