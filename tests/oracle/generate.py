@@ -124,10 +124,14 @@ class _Generator:
         lines = PRELUDE.splitlines()
         for _ in range(self._rng.randint(1, 3)):
             lines += self._definition()
-        for _ in range(self._rng.randint(3, 7)):
-            lines += ["try:", *_indent(self._block(1)),
+        statements = [self._block(self._rng.randint(1, 3)) for _ in range(self._rng.randint(3, 6))]
+        statements += [[f"u = {name}({', '.join('abc'[:count])})"]
+                       for name, count in self._functions]
+        statements += [[f"u = list({name}(a))"] for name in self._generators]
+        for statement in statements:
+            lines += ["try:", *_indent(statement),
                       f"except {self._pick('Exception', 'Exception as error')}:",
-                      *_indent(RESET)]
+                      *_indent(self._rng.sample(RESET, 3))]
         return "\n".join(lines) + "\n"
 
     # -- building blocks
