@@ -552,10 +552,15 @@ static struct mt_target bound_or_not(PyObject *object)
 static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                        struct mt_site *site)
 {
+    PyObject *old = mt_frame_slot(frame, site->slot);
+
+    // The second store of a superinstruction (3.13+): the first one has not run yet either.
+    if (site->second && site[-1].slot == site->slot)
+        old = mt_frame_operand(frame, site->depth, 0);
     struct store store = {
-        .old = bound_or_not(mt_frame_slot(frame, site->slot)),
+        .old = bound_or_not(old),
         .new_object = site->op == MT_SITE_STORE_FAST
-            ? mt_frame_operand(frame, site->depth, 0) : NULL,
+            ? mt_frame_operand(frame, site->depth, site->second) : NULL,
     };
     write_store(thread, frame, plan, site, &store);
 }
@@ -673,6 +678,8 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     if (!record_mutations)
         return;
     PyObject *self = mt_frame_operand(frame, site->depth, site->depth_self);
+    if (site->self_is_bound)
+        self = self && PyCFunction_Check(self) ? PyCFunction_GET_SELF(self) : NULL;
     const char *method = PyUnicode_AsUTF8(site->name_object);
     if (self && method && mt_snapshot_takes(self) && mt_snapshot_method_of(self, method))
         watch_mutation(thread, frame, plan, site, MT_PENDING_MUTATION, self);

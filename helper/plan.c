@@ -1,0 +1,764 @@
+/* A code object's plan: from decoded bytecode and the expressions on its stack to a list of
+ * store sites. See plan.h.
+ *
+ * Threads: needs the GIL, which also guards the table of qualified names at the end. A plan
+ * is one block of memory, strings included. */
+#include "plan.h"
+
+#include <stddef.h>
+#include <string.h>
+#include "plan_flow.h"
+#include "plan_names.h"
+#include "plan_opcodes.h"
+#include "snapshot.h"
+
+enum { MT_NO_DRAFT = UINT32_MAX };
+
+/* A site while the plan grows: its strings may still move. */
+struct mt_draft {
+    struct mt_site site;
+    uint32_t name, key;        /* positions in `strings` */
+    uint32_t moved;            /* its index in the plan, MT_NO_DRAFT if left out */
+    uint32_t first_unit;       /* of its EXTENDED_ARG prefixes */
+};
+
+struct mt_planner {
+    PyCodeObject *code;
+    struct mt_bytecode bytecode;
+    struct mt_flow flow;
+    struct mt_lines lines;
+    struct mt_draft *drafts;
+    uint32_t draft_count, draft_capacity;
+    char *strings;             /* each ends in '\0'; "" is at 0 */
+    uint32_t strings_size, strings_capacity;
+    uint32_t *interned;        /* hash table of positions in `strings`, 0 free */
+    uint32_t interned_count, interned_capacity;
+    bool no_memory;
+    struct mt_name text;
+};
+
+/* ---- strings ----------------------------------------------------------------------------- */
+
+static uint32_t hash_text(const char *text, size_t size)
+{
+    uint32_t hash = 2166136261u;               /* FNV-1a */
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 16777619u;
+    return hash;
+}
+
+static bool grow_interned(struct mt_planner *planner)
+{
+    uint32_t capacity = planner->interned_capacity ? 2 * planner->interned_capacity : 32;
+    uint32_t *table = PyMem_RawCalloc(capacity, sizeof(*table));
+    if (!table)
+        return false;
+    for (uint32_t i = 0; i < planner->interned_capacity; i++) {
+        uint32_t position = planner->interned[i];
+        if (!position)
+            continue;
+        const char *text = planner->strings + position;
+        uint32_t slot = hash_text(text, strlen(text)) & (capacity - 1);
+        while (table[slot])
+            slot = (slot + 1) & (capacity - 1);
+        table[slot] = position;
+    }
+    PyMem_RawFree(planner->interned);
+    planner->interned = table;
+    planner->interned_capacity = capacity;
+    return true;
+}
+
+static bool reserve_strings(struct mt_planner *planner, uint32_t size)
+{
+    if (planner->strings_size + size <= planner->strings_capacity)
+        return true;
+    uint32_t capacity = 2 * (planner->strings_size + size) + 64;
+    char *strings = PyMem_RawRealloc(planner->strings, capacity);
+    if (!strings)
+        return false;
+    planner->strings = strings;
+    planner->strings_capacity = capacity;
+    return true;
+}
+
+/* Position of planner->text among the strings, each kept once. 0, "", when out of memory. */
+static uint32_t intern(struct mt_planner *planner)
+{
+    const struct mt_name *text = &planner->text;
+    if (!text->size || planner->no_memory)
+        return 0;
+    if (2 * planner->interned_count >= planner->interned_capacity && !grow_interned(planner)) {
+        planner->no_memory = true;
+        return 0;
+    }
+    uint32_t slot = hash_text(text->bytes, text->size) & (planner->interned_capacity - 1);
+    for (uint32_t position; (position = planner->interned[slot]) != 0;) {
+        if (strncmp(planner->strings + position, text->bytes, text->size) == 0 &&
+            planner->strings[position + text->size] == '\0')
+            return position;
+        slot = (slot + 1) & (planner->interned_capacity - 1);
+    }
+    if (!reserve_strings(planner, text->size + 1)) {
+        planner->no_memory = true;
+        return 0;
+    }
+    uint32_t position = planner->strings_size;
+    memcpy(planner->strings + position, text->bytes, text->size);
+    planner->strings[position + text->size] = '\0';
+    planner->strings_size += text->size + 1;
+    planner->interned[slot] = position;
+    planner->interned_count++;
+    return position;
+}
+
+static uint32_t intern_string(struct mt_planner *planner, PyObject *string)
+{
+    mt_name_clear(&planner->text);
+    mt_name_string(&planner->text, string);
+    return intern(planner);
+}
+
+static uint32_t intern_base(struct mt_planner *planner, uint32_t node)
+{
+    mt_name_clear(&planner->text);
+    mt_name_base(&planner->text, &planner->flow, node);
+    return intern(planner);
+}
+
+/* ---- sites ---------------------------------------------------------------------------------- */
+
+/* Room for another draft, or NULL: out of memory. */
+static struct mt_draft *new_draft(struct mt_planner *planner)
+{
+    if (planner->draft_count == planner->draft_capacity) {
+        uint32_t capacity = 2 * planner->draft_capacity + 16;
+        struct mt_draft *drafts =
+            PyMem_RawRealloc(planner->drafts, capacity * sizeof(*drafts));
+        if (!drafts) {
+            planner->no_memory = true;
+            return NULL;
+        }
+        planner->drafts = drafts;
+        planner->draft_capacity = capacity;
+    }
+    struct mt_draft *draft = &planner->drafts[planner->draft_count++];
+    memset(draft, 0, sizeof(*draft));
+    return draft;
+}
+
+/* Begin a site at instruction `i`; `depth_less` operands are gone already. */
+static struct mt_draft *add_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op,
+                                 enum mt_scope scope)
+{
+    const struct mt_instruction *instruction = &planner->bytecode.instructions[i];
+    struct mt_draft *draft = new_draft(planner);
+    if (!draft)
+        return NULL;
+    draft->first_unit = instruction->first;
+    draft->site = (struct mt_site){
+        .offset = 2 * (int32_t)instruction->unit,
+        .op = (uint8_t)op,
+        .scope = (uint8_t)scope,
+        .line = mt_lines_at(&planner->lines, instruction->unit),
+        .slot = -1,
+        .depth = mt_flow_depth(&planner->flow),
+        .partner = -1,
+    };
+    return draft;
+}
+
+static uint32_t draft_index(const struct mt_planner *planner, const struct mt_draft *draft)
+{
+    return (uint32_t)(draft - planner->drafts);
+}
+
+/* The value about to be stored, `position` below the top, may come from an in-place
+ * operator: then that one's site says what the store's does. */
+static void link_inplace(struct mt_planner *planner, struct mt_draft *store, int64_t position)
+{
+    const struct mt_node *value =
+        &planner->flow.nodes[mt_flow_peek(&planner->flow, position)];
+    if (value->kind != MT_NODE_INPLACE || value->index == MT_NO_DRAFT)
+        return;
+    struct mt_draft *operation = &planner->drafts[value->index];
+    if (operation->site.partner >= 0)
+        return;
+    operation->site.partner = (int32_t)draft_index(planner, store);
+    operation->site.scope = store->site.scope;
+    operation->site.slot = store->site.slot;
+    operation->site.name_object = store->site.name_object;
+    operation->name = store->name;
+    operation->key = store->key;
+}
+
+static struct mt_draft *fast_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op,
+                                  uint32_t slot)
+{
+    PyObject *name = mt_opcodes_fast_name(planner->code, slot);
+    struct mt_draft *draft = name ? add_site(planner, i, op, MT_LOCAL) : NULL;
+    if (!draft)
+        return NULL;
+    draft->site.slot = (int32_t)slot;
+    draft->name = intern_string(planner, name);
+    return draft;
+}
+
+static void store_fast(struct mt_planner *planner, uint32_t i, uint32_t slot)
+{
+    struct mt_draft *draft = fast_site(planner, i, MT_SITE_STORE_FAST, slot);
+    if (!draft)
+        return;
+    const struct mt_node *value = &planner->flow.nodes[mt_flow_peek(&planner->flow, 0)];
+    draft->site.restores = value->kind == MT_NODE_SAVED && value->index == slot;
+    link_inplace(planner, draft, 0);
+}
+
+/* STORE_FAST_STORE_FAST: the second store finds its value one below the first's. */
+static void store_fast_pair(struct mt_planner *planner, uint32_t i)
+{
+    uint32_t slots = planner->bytecode.instructions[i].arg;
+    store_fast(planner, i, slots >> 4);
+    struct mt_draft *draft = fast_site(planner, i, MT_SITE_STORE_FAST, slots & 15);
+    if (!draft)
+        return;
+    const struct mt_node *value = &planner->flow.nodes[mt_flow_peek(&planner->flow, 1)];
+    draft->site.restores = value->kind == MT_NODE_SAVED && value->index == (slots & 15);
+    draft->site.second = 1;
+    if (draft->site.depth > 0)
+        draft->site.depth--;
+    link_inplace(planner, draft, 1);
+}
+
+static void deref_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op)
+{
+    uint32_t index = planner->bytecode.instructions[i].index;
+    PyObject *name = mt_opcodes_deref_name(planner->code, index);
+    struct mt_draft *draft = name ? add_site(planner, i, op, MT_CELL) : NULL;
+    if (!draft)
+        return;
+    draft->site.slot = (int32_t)mt_opcodes_deref_slot(planner->code, index);
+    draft->name = intern_string(planner, name);
+    if (op == MT_SITE_STORE_DEREF)
+        link_inplace(planner, draft, 0);
+}
+
+static void name_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op,
+                      enum mt_scope scope)
+{
+    PyObject *name = mt_opcodes_name(planner->code, planner->bytecode.instructions[i].index);
+    struct mt_draft *draft = name ? add_site(planner, i, op, scope) : NULL;
+    if (!draft)
+        return;
+    draft->site.name_object = name;
+    draft->name = intern_string(planner, name);
+    if (op == MT_SITE_STORE_NAME || op == MT_SITE_STORE_GLOBAL)
+        link_inplace(planner, draft, 0);
+}
+
+static void attribute_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op)
+{
+    PyObject *name = mt_opcodes_name(planner->code, planner->bytecode.instructions[i].index);
+    struct mt_draft *draft = name ? add_site(planner, i, op, MT_ATTRIBUTE) : NULL;
+    if (!draft)
+        return;
+    draft->site.name_object = name;
+    mt_name_clear(&planner->text);
+    mt_name_base(&planner->text, &planner->flow, mt_flow_peek(&planner->flow, 0));
+    mt_name_attribute(&planner->text, name);
+    draft->name = intern(planner);
+    if (op == MT_SITE_STORE_ATTR)
+        link_inplace(planner, draft, 1);
+}
+
+/* Say which variable expression `node` is. False: it is none. */
+static bool set_variable(struct mt_planner *planner, struct mt_draft *draft, uint32_t number)
+{
+    const struct mt_node *node = &planner->flow.nodes[number];
+    switch ((enum mt_node_kind)node->kind) {
+    case MT_NODE_FAST:
+        draft->site.scope = MT_LOCAL;
+        draft->site.slot = (int32_t)node->index;
+        break;
+    case MT_NODE_DEREF:
+        draft->site.scope = MT_CELL;
+        draft->site.slot = (int32_t)mt_opcodes_deref_slot(planner->code, node->index);
+        break;
+    case MT_NODE_GLOBAL:
+    case MT_NODE_NAME:
+        draft->site.scope = node->kind == MT_NODE_GLOBAL ? MT_GLOBAL : MT_NAME;
+        draft->site.base_object = mt_opcodes_name(planner->code, node->index);
+        break;
+    case MT_NODE_ATTR:
+        draft->site.scope = MT_ATTRIBUTE;
+        break;
+    case MT_NODE_SUBSCR:
+        draft->site.scope = MT_ITEM;
+        draft->name = intern_base(planner, node->first);
+        mt_name_clear(&planner->text);
+        mt_name_key(&planner->text, &planner->flow, node->second);
+        draft->key = intern(planner);
+        return true;
+    default:
+        return false;
+    }
+    draft->name = intern_base(planner, number);
+    return true;
+}
+
+/* A variable's own slot or name must be there to be looked at. */
+static bool is_variable(const struct mt_planner *planner, uint32_t number)
+{
+    const struct mt_node *node = &planner->flow.nodes[number];
+    switch ((enum mt_node_kind)node->kind) {
+    case MT_NODE_FAST:
+        return mt_opcodes_fast_name(planner->code, node->index) != NULL;
+    case MT_NODE_DEREF:
+        return mt_opcodes_deref_name(planner->code, node->index) != NULL;
+    case MT_NODE_GLOBAL:
+    case MT_NODE_NAME:
+        return mt_opcodes_name(planner->code, node->index) != NULL;
+    case MT_NODE_ATTR:
+    case MT_NODE_SUBSCR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The container of a slice store, `position` below the top, where it is a variable: a site
+ * of its own, behind the store's. */
+static void add_container(struct mt_planner *planner, uint32_t i, uint32_t store,
+                          int64_t position)
+{
+    uint32_t node = mt_flow_peek(&planner->flow, position);
+    if (!is_variable(planner, node))
+        return;
+    struct mt_draft *draft = add_site(planner, i, MT_SITE_CONTAINER, MT_LOCAL);
+    if (!draft)
+        return;
+    set_variable(planner, draft, node);
+    planner->drafts[store].site.partner = (int32_t)draft_index(planner, draft);
+}
+
+static bool is_slice(const struct mt_planner *planner, uint32_t number)
+{
+    const struct mt_node *node = &planner->flow.nodes[number];
+    PyObject *constant = NULL;
+    if (node->kind == MT_NODE_CONST)
+        constant = mt_opcodes_const(planner->code, node->index);
+    return node->kind == MT_NODE_SLICE || (constant && PySlice_Check(constant));
+}
+
+static void item_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op)
+{
+    struct mt_draft *draft = add_site(planner, i, op, MT_ITEM);
+    if (!draft)
+        return;
+    uint32_t key = mt_flow_peek(&planner->flow, 0), store = draft_index(planner, draft);
+    draft->name = intern_base(planner, mt_flow_peek(&planner->flow, 1));
+    mt_name_clear(&planner->text);
+    mt_name_final_key(&planner->text, &planner->flow, key);
+    draft->key = intern(planner);
+    /* The left operand of `xs[1:3] += …` is a copy: no mutation of anything. */
+    if (is_slice(planner, key))
+        add_container(planner, i, store, 1);
+    else if (op == MT_SITE_STORE_ITEM)
+        link_inplace(planner, draft, 2);
+}
+
+/* 3.12+: value, container, start, stop. */
+static void slice_site(struct mt_planner *planner, uint32_t i)
+{
+    struct mt_draft *draft = add_site(planner, i, MT_SITE_STORE_SLICE, MT_ITEM);
+    if (!draft)
+        return;
+    const struct mt_flow *flow = &planner->flow;
+    uint32_t store = draft_index(planner, draft);
+    draft->name = intern_base(planner, mt_flow_peek(flow, 2));
+    mt_name_clear(&planner->text);
+    mt_name_slice(&planner->text, flow, mt_flow_peek(flow, 1), mt_flow_peek(flow, 0));
+    draft->key = intern(planner);
+    add_container(planner, i, store, 2);
+}
+
+/* Can the right operand of this in-place operator change a container? `xs += 1` can't. */
+static bool operand_can_mutate(const struct mt_planner *planner, enum mt_action action)
+{
+    const struct mt_node *node = &planner->flow.nodes[mt_flow_peek(&planner->flow, 0)];
+    if (node->kind == MT_NODE_SMALL_INT)
+        return action == MT_ACT_INPLACE_MULTIPLY;
+    PyObject *constant = NULL;
+    if (node->kind == MT_NODE_CONST)
+        constant = mt_opcodes_const(planner->code, node->index);
+    if (!constant)
+        return true;
+    if (PyLong_Check(constant))
+        return action == MT_ACT_INPLACE_MULTIPLY;
+    return !PyFloat_Check(constant) && !PyComplex_Check(constant) && constant != Py_None;
+}
+
+/* The method of a call, by name alone, if it can change a builtin container. */
+static bool is_mutating(struct mt_planner *planner, PyObject *name)
+{
+    if (!name)
+        return false;
+    mt_name_clear(&planner->text);
+    mt_name_string(&planner->text, name);
+    if (planner->text.size >= sizeof(planner->text.bytes))
+        return false;
+    planner->text.bytes[planner->text.size] = '\0';
+    return mt_snapshot_method(planner->text.bytes);
+}
+
+static void call_site(struct mt_planner *planner, uint32_t i)
+{
+    const struct mt_flow *flow = &planner->flow;
+    struct mt_call shape;
+    mt_opcodes_call(&planner->bytecode.instructions[i], &shape);
+    int64_t self_at = shape.function_at - 1;
+    const struct mt_node *function = &flow->nodes[mt_flow_peek(flow, shape.function_at)];
+    bool is_bound = function->kind != MT_NODE_METHOD;
+    if (is_bound) {
+        self_at = shape.callable_at;
+        function = &flow->nodes[mt_flow_peek(flow, self_at)];
+        if (function->kind != MT_NODE_ATTR)
+            return;
+    }
+    PyObject *method = mt_opcodes_name(planner->code, function->index);
+    if (!is_mutating(planner, method) || !is_variable(planner, function->first))
+        return;
+    struct mt_draft *draft = add_site(planner, i, MT_SITE_CALL, MT_LOCAL);
+    if (!draft)
+        return;
+    draft->site.name_object = method;
+    draft->site.depth_self = (int32_t)self_at;
+    draft->site.self_is_bound = is_bound;
+    set_variable(planner, draft, function->first);
+}
+
+/* ---- the walk -------------------------------------------------------------------------------- */
+
+static void emit(struct mt_planner *planner, uint32_t i)
+{
+    const struct mt_instruction *instruction = &planner->bytecode.instructions[i];
+    switch ((enum mt_action)instruction->action) {
+    case MT_ACT_STORE_FAST:
+        store_fast(planner, i, instruction->arg);
+        break;
+    case MT_ACT_STORE_LOAD_FAST:
+        store_fast(planner, i, instruction->arg >> 4);
+        break;
+    case MT_ACT_STORE_FAST_PAIR:
+        store_fast_pair(planner, i);
+        break;
+    case MT_ACT_DELETE_FAST:
+        fast_site(planner, i, MT_SITE_DELETE_FAST, instruction->arg);
+        break;
+    case MT_ACT_STORE_DEREF:
+        deref_site(planner, i, MT_SITE_STORE_DEREF);
+        break;
+    case MT_ACT_DELETE_DEREF:
+        deref_site(planner, i, MT_SITE_DELETE_DEREF);
+        break;
+    case MT_ACT_STORE_NAME:
+        name_site(planner, i, MT_SITE_STORE_NAME, MT_NAME);
+        break;
+    case MT_ACT_DELETE_NAME:
+        name_site(planner, i, MT_SITE_DELETE_NAME, MT_NAME);
+        break;
+    case MT_ACT_STORE_GLOBAL:
+        name_site(planner, i, MT_SITE_STORE_GLOBAL, MT_GLOBAL);
+        break;
+    case MT_ACT_DELETE_GLOBAL:
+        name_site(planner, i, MT_SITE_DELETE_GLOBAL, MT_GLOBAL);
+        break;
+    case MT_ACT_STORE_ATTR:
+        attribute_site(planner, i, MT_SITE_STORE_ATTR);
+        break;
+    case MT_ACT_DELETE_ATTR:
+        attribute_site(planner, i, MT_SITE_DELETE_ATTR);
+        break;
+    case MT_ACT_STORE_ITEM:
+        item_site(planner, i, MT_SITE_STORE_ITEM);
+        break;
+    case MT_ACT_DELETE_ITEM:
+        item_site(planner, i, MT_SITE_DELETE_ITEM);
+        break;
+    case MT_ACT_STORE_SLICE:
+        slice_site(planner, i);
+        break;
+    case MT_ACT_INPLACE:
+    case MT_ACT_INPLACE_MULTIPLY:
+        if (operand_can_mutate(planner, (enum mt_action)instruction->action))
+            add_site(planner, i, MT_SITE_INPLACE, MT_LOCAL);
+        break;
+    case MT_ACT_CALL:
+        call_site(planner, i);
+        break;
+    case MT_ACT_RESUME:
+        if (mt_opcodes_begins_call(instruction))
+            add_site(planner, i, MT_SITE_RESUME, MT_ARGUMENT);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Must the outcome of a site be waited for, where not every instruction is an event? Stores
+ * to fast locals, cells and globals can't fail once they began. Nor can one to a module's
+ * namespace; one in a class body can have its own mapping, but a class body has too few
+ * instructions for the difference to cost anything. */
+static bool must_wait(const struct mt_site *site)
+{
+    switch ((enum mt_site_op)site->op) {
+    case MT_SITE_STORE_NAME:
+    case MT_SITE_DELETE_NAME:
+    case MT_SITE_STORE_ATTR:
+    case MT_SITE_DELETE_ATTR:
+    case MT_SITE_STORE_ITEM:
+    case MT_SITE_DELETE_ITEM:
+    case MT_SITE_STORE_SLICE:
+    case MT_SITE_INPLACE:
+    case MT_SITE_CALL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* 3.12+: the instruction behind such a site is one too. Its event comes at its first
+ * prefix. */
+static void emit_after(struct mt_planner *planner, uint32_t i)
+{
+    struct mt_draft *draft = add_site(planner, i, MT_SITE_AFTER, MT_LOCAL);
+    if (draft)
+        draft->site.offset = 2 * (int32_t)draft->first_unit;
+}
+
+/* The number of an in-place operator's site is kept with its result. */
+static void note_inplace(struct mt_planner *planner, uint32_t i, uint32_t draft)
+{
+    uint8_t action = planner->bytecode.instructions[i].action;
+    if (action != MT_ACT_INPLACE && action != MT_ACT_INPLACE_MULTIPLY)
+        return;
+    struct mt_node *result = &planner->flow.nodes[mt_flow_peek(&planner->flow, 0)];
+    if (result->kind == MT_NODE_INPLACE)
+        result->index = draft;
+}
+
+static void walk(struct mt_planner *planner)
+{
+    bool wait = false;
+    for (uint32_t i = 0; i < planner->bytecode.count && !planner->no_memory; i++) {
+        uint32_t before = planner->draft_count;
+        mt_flow_enter(&planner->flow, i);
+        emit(planner, i);
+        bool emitted = planner->draft_count > before;
+        if (MT_HAS_MONITORING && wait && !emitted)
+            emit_after(planner, i);
+        wait = emitted && must_wait(&planner->drafts[before].site);
+        mt_flow_step(&planner->flow, i);
+        note_inplace(planner, i, emitted ? before : MT_NO_DRAFT);
+    }
+}
+
+/* ---- the block ---------------------------------------------------------------------------------- */
+
+/* Number the sites that stay: an in-place operator whose result goes somewhere else than
+ * to a store changes no variable. */
+static uint32_t number_sites(struct mt_planner *planner)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < planner->draft_count; i++) {
+        struct mt_draft *draft = &planner->drafts[i];
+        bool stays = draft->site.op != MT_SITE_INPLACE || draft->site.partner >= 0;
+        draft->moved = stays ? count++ : MT_NO_DRAFT;
+    }
+    return count;
+}
+
+static uint32_t argument_limit(PyCodeObject *code)
+{
+    int64_t count = (int64_t)code->co_argcount + code->co_kwonlyargcount;
+    count += (code->co_flags & CO_VARARGS) != 0;
+    count += (code->co_flags & CO_VARKEYWORDS) != 0;
+    return count > 0 && count <= code->co_nlocals ? (uint32_t)count : 0;
+}
+
+/* Where in the strings each argument's name is; 0: it has none to show. */
+static uint32_t collect_arguments(struct mt_planner *planner, struct mt_argument *arguments,
+                                  uint32_t limit)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < limit; i++) {
+        PyObject *name = mt_opcodes_fast_name(planner->code, i);
+        uint32_t position = name ? intern_string(planner, name) : 0;
+        if (!position || planner->strings[position] == '.')
+            continue;
+        struct mt_argument *argument = &arguments[count++];
+        memset(argument, 0, sizeof(*argument));
+        argument->slot = (int32_t)mt_opcodes_argument_slot(planner->code, i, &argument->is_cell);
+        argument->name = (const char *)(uintptr_t)position;
+    }
+    return count;
+}
+
+static void fill_sites(const struct mt_planner *planner, struct mt_plan *plan, const char *strings)
+{
+    for (uint32_t i = 0; i < planner->draft_count; i++) {
+        const struct mt_draft *draft = &planner->drafts[i];
+        if (draft->moved == MT_NO_DRAFT)
+            continue;
+        struct mt_site *site = &plan->sites[draft->moved];
+        *site = draft->site;
+        site->name = strings + draft->name;
+        site->key = strings + draft->key;
+        if (site->partner >= 0)
+            site->partner = (int32_t)planner->drafts[site->partner].moved;
+    }
+}
+
+static bool has_own_unit(const struct mt_draft *draft)
+{
+    return draft->moved != MT_NO_DRAFT && draft->site.op != MT_SITE_CONTAINER &&
+           !draft->site.second;
+}
+
+/* The units at which events for a site come. */
+static void fill_site_at(const struct mt_planner *planner, struct mt_plan *plan)
+{
+    for (uint32_t i = 0; i < planner->draft_count; i++) {
+        const struct mt_draft *draft = &planner->drafts[i];
+        if (!has_own_unit(draft))
+            continue;
+        uint32_t unit = (uint32_t)draft->site.offset / 2;
+        plan->site_at[unit] = (uint16_t)(draft->moved + 1);
+        if (!MT_HAS_MONITORING)
+            plan->site_at[draft->first_unit] = (uint16_t)(draft->moved + 1);
+    }
+}
+
+static uint32_t units_with_sites(const struct mt_planner *planner)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < planner->draft_count; i++) {
+        if (has_own_unit(&planner->drafts[i]))
+            count = (uint32_t)planner->drafts[i].site.offset / 2 + 1;
+    }
+    return count;
+}
+
+static char *take(char **cursor, size_t size)
+{
+    char *ret = *cursor;
+    *cursor += (size + 7) & ~(size_t)7;
+    return ret;
+}
+
+/* Copy what was found into one block. */
+static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
+                                const struct mt_argument *arguments, uint32_t argument_count)
+{
+    uint32_t site_count = number_sites(planner), unit_count = units_with_sites(planner);
+    bool is_wide = site_count >= UINT16_MAX;
+    if (is_wide)
+        unit_count = 0;
+    size_t sites_size = site_count * sizeof(struct mt_site);
+    size_t arguments_size = argument_count * sizeof(struct mt_argument);
+    size_t site_at_size = unit_count * sizeof(uint16_t);
+    char *cursor = PyMem_RawCalloc(1, sizeof(struct mt_plan) + sites_size + arguments_size +
+                                          site_at_size + planner->strings_size + 32);
+    if (!cursor)
+        return NULL;
+    struct mt_plan *plan = (struct mt_plan *)(void *)take(&cursor, sizeof(*plan));
+    plan->sites = (struct mt_site *)(void *)take(&cursor, sites_size);
+    plan->arguments = (struct mt_argument *)(void *)take(&cursor, arguments_size);
+    plan->site_at = (uint16_t *)(void *)take(&cursor, site_at_size);
+    char *strings = memcpy(cursor, planner->strings, planner->strings_size);
+
+    plan->code = planner->code;
+    plan->site_count = site_count;
+    plan->unit_count = unit_count;
+    plan->is_wide = is_wide;
+    plan->argument_count = argument_count;
+    plan->qualname = strings + qualname;
+    plan->is_generator =
+        planner->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR);
+    fill_sites(planner, plan, strings);
+    if (!is_wide)
+        fill_site_at(planner, plan);
+    for (uint32_t i = 0; i < argument_count; i++) {
+        plan->arguments[i] = arguments[i];
+        plan->arguments[i].name = strings + (uintptr_t)arguments[i].name;
+    }
+    return plan;
+}
+
+struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset)
+{
+    uint32_t low = 0, high = plan->site_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (plan->sites[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < plan->site_count && plan->sites[low].offset == offset;
+    return found ? &plan->sites[low] : NULL;
+}
+
+static uint32_t intern_qualname(struct mt_planner *planner);
+
+static enum mt_status plan_code(struct mt_planner *planner, struct mt_plan **ret)
+{
+    if (!mt_opcodes_decode(planner->code, &planner->bytecode))
+        return MT_NO_MEMORY;
+    if (!mt_flow_solve(&planner->bytecode, &planner->flow) || !reserve_strings(planner, 1))
+        return MT_NO_MEMORY;
+    planner->strings[planner->strings_size++] = '\0';
+    mt_lines_init(&planner->lines, planner->code);
+    walk(planner);
+    uint32_t qualname = intern_qualname(planner), limit = argument_limit(planner->code);
+    struct mt_argument *arguments = PyMem_RawMalloc((limit + 1) * sizeof(*arguments));
+    if (!arguments)
+        return MT_NO_MEMORY;
+    uint32_t argument_count = collect_arguments(planner, arguments, limit);
+    if (!planner->no_memory)
+        *ret = assemble(planner, qualname, arguments, argument_count);
+    PyMem_RawFree(arguments);
+    return *ret ? MT_OK : MT_NO_MEMORY;
+}
+
+enum mt_status mt_plan_create(PyCodeObject *code, struct mt_plan **ret)
+{
+    struct mt_planner planner;
+    *ret = NULL;
+    memset(&planner, 0, offsetof(struct mt_planner, text));
+    planner.code = code;
+    enum mt_status status = plan_code(&planner, ret);
+    mt_flow_deinit(&planner.flow);
+    mt_opcodes_deinit(&planner.bytecode);
+    PyMem_RawFree(planner.drafts);
+    PyMem_RawFree(planner.strings);
+    PyMem_RawFree(planner.interned);
+    return status;
+}
+
+void mt_plan_destroy(struct mt_plan *plan)
+{
+    PyMem_RawFree(plan);
+}
+
+/* ---- qualified names -------------------------------------------------------------------------- */
+
+static uint32_t intern_qualname(struct mt_planner *planner)
+{
+    PyObject *qualname = mt_opcodes_qualname(planner->code);
+    return intern_string(planner, qualname ? qualname : planner->code->co_name);
+}
+
+void mt_plan_note_children(PyCodeObject *code)
+{
+}
