@@ -223,6 +223,20 @@ void mt_lookup_name(PyObject *namespace_, PyObject *name, struct mt_target *ret)
 
 /* ---- attributes ----------------------------------------------------------------------------- */
 
+/* What the type's MRO has by that name (borrowed), or NULL. Runs no code: names of a type's
+ * attributes are str, and the type's cache is the one that the store itself uses. */
+static PyObject *type_attribute(PyTypeObject *type, PyObject *name)
+{
+    if (!PyErr_Occurred())
+        return _PyType_Lookup(type, name);
+    /* On a miss of its cache _PyType_Lookup takes a pending exception for its own. */
+    PyObject *error, *value, *traceback;
+    PyErr_Fetch(&error, &value, &traceback);
+    PyObject *attribute = _PyType_Lookup(type, name);
+    PyErr_Restore(error, value, traceback);
+    return attribute;
+}
+
 /* A slot, or another member of the object's C structure. */
 static void target_in_member(PyObject *object, PyObject *descriptor, struct mt_target *ret)
 {
@@ -267,7 +281,7 @@ static void target_in_class(PyTypeObject *class_, PyObject *name, struct mt_targ
     target_in_dict(dict, name, ret);
     /* __doc__, __module__ and the like are stored through a descriptor of type, most of
      * them into the class's dict after all. */
-    PyObject *descriptor = _PyType_Lookup(&PyType_Type, name);
+    PyObject *descriptor = type_attribute(&PyType_Type, name);
     if (descriptor && Py_TYPE(descriptor)->tp_descr_set) {
         ret->certain = false;
         if (ret->found == MT_ABSENT)
@@ -280,9 +294,7 @@ static void target_in_class(PyTypeObject *class_, PyObject *name, struct mt_targ
 /* An attribute of an object whose type uses object's own __setattr__. */
 static void target_in_instance(PyObject *object, PyObject *name, struct mt_target *ret)
 {
-    /* Runs no code: names of a type's attributes are str, and the type's cache is the one
-     * that the store itself uses. */
-    PyObject *descriptor = _PyType_Lookup(Py_TYPE(object), name);
+    PyObject *descriptor = type_attribute(Py_TYPE(object), name);
     if (descriptor && Py_TYPE(descriptor)->tp_descr_set) {
         if (Py_TYPE(descriptor) == &PyMemberDescr_Type)
             target_in_member(object, descriptor, ret);
