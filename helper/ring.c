@@ -123,7 +123,7 @@ enum mt_status mt_buffer_create(uint64_t buffer_bytes, struct mt_control **ret)
         buffer_bytes = MT_BUFFER_BYTES_MIN;
     buffer_bytes = round_up(buffer_bytes, MT_PACKET_BYTES);
 
-    int fd = memfd_create(MT_MEMFD_NAME, MFD_CLOEXEC);
+    int fd = memfd_create(MT_MEMFD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return mt_status_set(MT_NO_MEMORY, "memfd_create failed (errno %d)", errno);
     fd = move_descriptor_up(fd);
@@ -131,6 +131,8 @@ enum mt_status mt_buffer_create(uint64_t buffer_bytes, struct mt_control **ret)
     // Not populated: only pages that are written to take memory.
     if (ftruncate(fd, (off_t)buffer_bytes) == 0)
         memory = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    // A program that truncates descriptors it doesn't know would have SIGBUS for it.
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
     if (memory == MAP_FAILED) {
         int error = errno;
         close(fd);
