@@ -1,0 +1,104 @@
+"""`info memtrace`: what is recorded, what is lost, in which process."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Optional, Tuple
+
+from .. import live, render, session
+from ..abi import Control, State, Totals, text
+from ..options import options
+from . import base
+
+_STATES = {
+    State.OFF: "off",
+    State.ARMED: "armed: waits for Python's global lock (GIL)",
+    State.ON: "recording",
+    State.ENDED: "ended: the interpreter has shut down",
+}
+
+
+class InfoMemtrace(base.Command):
+    """State of the recording: process, events, losses, memory, options, breakpoints.
+
+    info memtrace"""
+
+    name = "info memtrace"
+
+    def parser(self) -> Optional[base.Parser]:
+        return base.Parser(self.name)
+
+    def run(self, arguments: Any, from_tty: bool) -> None:
+        current = session.current()
+        control = current.reader.control
+        totals = current.reader.totals()
+        if control is not None:
+            for row in _process(current, control):
+                _show(row)
+        else:
+            _show(("Recording", current.reader.name))
+        for row in _events(control, totals):
+            _show(row)
+        if control is not None:
+            for row in _rest(current, control):
+                _show(row)
+
+
+Row = Tuple[str, str]
+
+
+def _show(row: Row) -> None:
+    base.line(f"{row[0] + ':':<13} {row[1]}")
+
+
+def _process(current: session.Session, control: Control) -> Iterator[Row]:
+    state = _STATES[State(control.state)]
+    if current.is_live:
+        waiting = ", a request waits for the GIL" if current.is_pending else ""
+        shown = ", events are printed live" if live.is_on() else ""
+        yield "State", f"{state}{waiting}{shown}"
+    else:
+        yield "State", "the process has ended" if current.buffer else "read from a core file"
+    yield "Process", f"{control.pid}, {text(control.program)}"
+    yield "Python", f"{' '.join(text(control.python_version).split())}, {text(control.soabi)}"
+    yield "Driver", text(control.driver)
+    if control.tracer_holder:
+        yield "Other tracer", f"{control.tracer_holder:#x}: its code is not recorded"
+
+
+def _events(control: Optional[Control], totals: Totals) -> Iterator[Row]:
+    if not totals.events:
+        yield "Events", "none"
+    else:
+        span = render.duration(max(0, totals.last_ns - totals.first_ns))
+        noun = "thread" if totals.threads == 1 else "threads"
+        yield (
+            "Events",
+            f"{totals.events}, numbers {totals.first_seq} to {totals.last_seq}, of "
+            f"{totals.threads} {noun}, over {span}",
+        )
+    lost = render.overwritten(control, totals).lstrip("… ")
+    losses = ([lost] if lost else []) + render.losses(control, totals)
+    yield "Losses", losses[0] if losses else "none"
+    for loss in losses[1:]:
+        yield "", loss
+
+
+def _rest(current: session.Session, control: Control) -> Iterator[Row]:
+    used = min(control.next_packet, control.packet_count)
+    yield (
+        "Buffer",
+        f"{render.size(control.buffer_bytes)}, {used} of {control.packet_count} packets used, "
+        f"definitions {render.size(control.defs_bytes)}",
+    )
+    yield "Threads", f"{control.thread_count} covered when recording began or changed"
+    yield "Code", f"{control.codes_traced} of {control.codes_seen} code objects seen are recorded"
+    in_force = [line for line in text(control.options).splitlines() if "=" in line]
+    shown = [line for line in in_force if not line.startswith(("verb=", "break"))]
+    yield "Options", "; ".join(shown) or "defaults"
+    armed = control.breakpoints_armed
+    waiting = len([b for b in options.breakpoints if b.enabled]) - armed if current.is_live else 0
+    more = f", {waiting} not yet" if waiting > 0 else ""
+    yield "Breakpoints", f"{armed} armed{more}"
+
+
+COMMANDS = (InfoMemtrace,)

@@ -1,0 +1,112 @@
+"""The Python side of what is selected in gdb: a thread's Python frames.
+
+At the stop of a variable breakpoint the helper has left the thread state; at any other stop,
+and in a core, the thread is found in the interpreter's own list by its kernel thread id.
+Reads memory only. gdb's main thread."""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional
+
+import gdb
+
+from . import session, target
+from .errors import MemtraceError
+from .objects import Frame, Objects, Thread, find_thread
+
+HOOK = "memtrace_hook_hit"
+
+
+class Stack:
+    """The Python frames of one thread."""
+
+    def __init__(self, objects: Objects, frames: List[Frame]) -> None:
+        self.objects = objects
+        self.frames = frames
+
+    def frame(self, number: int) -> Frame:
+        if not 0 <= number < len(self.frames):
+            raise MemtraceError(
+                f"no Python frame {number}: there are {len(self.frames)}", "memtrace bt"
+            )
+        return self.frames[number]
+
+
+def objects() -> Objects:
+    """A reader of the current session's process or core."""
+    control = session.current().control
+    if not target.pid():
+        raise MemtraceError(
+            "the process has ended: its memory is gone, its events are not", "memtrace log"
+        )
+    return Objects(target, control.layout, control.python_hex)
+
+
+def stack() -> Stack:
+    """Frames of the selected thread. Raises MemtraceError where it runs no Python."""
+    selected = gdb.selected_thread()
+    if selected is None:
+        raise MemtraceError("no thread is selected")
+    if selected.is_running():
+        raise MemtraceError("the thread is running", "interrupt it (^C) first")
+    reader = objects()
+    tstate = _hit_tstate(selected.ptid[1]) or _listed_tstate(reader, selected.ptid[1])
+    if not tstate:
+        raise MemtraceError(
+            f"thread {selected.num} (LWP {selected.ptid[1]}) runs no Python", "info threads, thread N"
+        )
+    return _stack(reader, tstate)
+
+
+def all_stacks() -> Iterator["tuple[Thread, Stack]"]:
+    """Every thread of every interpreter."""
+    reader = objects()
+    for thread in list(_threads(reader)):
+        yield thread, _stack(reader, thread.address)
+
+
+def hit_is_here() -> bool:
+    """Does the selected thread stand in the hook of a variable breakpoint?"""
+    try:
+        return gdb.newest_frame().name() == HOOK
+    except gdb.error:
+        return False
+
+
+def _stack(reader: Objects, tstate: int) -> Stack:
+    return Stack(reader, list(reader.frames(tstate)))
+
+
+def _hit_tstate(lwp: int) -> int:
+    hit = session.current().control.hit
+    return int(hit.tstate) if hit_is_here() and hit.count and hit.tstate else 0
+
+
+def _listed_tstate(reader: Objects, lwp: int) -> int:
+    found = find_thread(_threads(reader), lwp, _thread_pointer())
+    return found.address if found else 0
+
+
+def _thread_pointer() -> int:
+    """What pthread_self() gives on x86-64."""
+    try:
+        return int(gdb.parse_and_eval("$fs_base")) & (1 << 64) - 1
+    except (gdb.error, TypeError):
+        return 0
+
+
+def _threads(reader: Objects) -> Iterator[Thread]:
+    runtime = _runtime()
+    if runtime is None:
+        raise MemtraceError(
+            "this program has no _PyRuntime: its threads can't be found",
+            "give gdb the program: gdb python3 core",
+        )
+    return reader.threads(runtime)
+
+
+def _runtime() -> Optional[int]:
+    try:
+        return int(gdb.parse_and_eval("(unsigned long)&_PyRuntime"))
+    except gdb.error:
+        return None
