@@ -127,8 +127,13 @@ def difference(expected: list[dict], actual: list[dict]) -> str | None:
     return None
 
 
+def lines(events: list[dict]) -> list[str]:
+    """The recording as text, as tests/oracle/expected has it: the same in every run."""
+    return [show(event) for event in _comparable(events)]
+
+
 def show(event: dict | None) -> str:
-    """One line for a person, and for tests/oracle/expected: stable, without addresses."""
+    """One event as a line."""
     if event is None:
         return "nothing"
     change = {"NEW": f" = {event['new']}", "DELETED": f" (was {event['old']})"}.get(
@@ -251,9 +256,12 @@ def run_program(source: str, path: str) -> None:
     try:
         exec(compile(source, path, "exec"), main)
     except BaseException as error:
-        print(f"{type(error).__name__} left the program")
-        if not isinstance(error, Exception):
-            raise
+        print(f"{type(error).__name__} left the program at line {_line_of(error, path)}")
+
+
+def _line_of(error: BaseException, path: str) -> int:
+    return next((frame.lineno for frame in reversed(traceback.extract_tb(error.__traceback__))
+                 if frame.filename == path), 0)
 
 
 def main(arguments: list[str]) -> None:

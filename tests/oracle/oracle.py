@@ -64,7 +64,7 @@ class Look:
 
 
 ABSENT = Look()
-UNREADABLE = Look("unreadable", 0, "?", None)
+UNREADABLE = Look("unreadable", 0, "?", "?")
 
 
 def look(value: Any) -> Look:

@@ -59,8 +59,12 @@ def text(value: object) -> str:
     kind = type(value)
     if is_scalar(value) or kind is bytearray:
         return repr(value)
-    if kind in (types.FunctionType, types.BuiltinFunctionType):
-        return _named(value, value.__qualname__) if kind is types.FunctionType else _plain(value)
+    if kind is types.FunctionType:
+        return _named(value, value.__qualname__)
+    if kind is types.BuiltinFunctionType:
+        return _named(value, value.__name__)
+    if kind is types.MethodType and type(value.__func__) is types.FunctionType:
+        return _named(value, value.__func__.__qualname__)
     if kind is types.ModuleType:
         return _named(value, value.__dict__.get("__name__", "?"))
     if issubclass(kind, type):

@@ -10,7 +10,7 @@ a = b = c = [1]
 a, b = 1, 2
 a, b = b, a
 a, b, c = b, c, a
-x = y = x
+x = y = a
 (a, (b, *c)), d = (1, (2, 3, 4)), 5
 first, *middle, last = "abcd"
 *init, end = [1]
@@ -30,7 +30,7 @@ def local():
     a = b = []
     a, *b = 1, 2, 3
     a, b = b, a
-    a, b, *c = b + [a, a]
+    a, b, *c = a + [b, b]
     return a
 
 

@@ -53,7 +53,7 @@ async def main():
     await it.asend(None)
     await it.asend("sent")
     await it.aclose()
-    async for resource.n in Counter(1):
+    async for resource[0].n in Counter(1):
         pass
     return total
 

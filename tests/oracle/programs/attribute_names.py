@@ -24,7 +24,6 @@ root.child().value = 7
 root.child(1, *[2], k=3) if False else root.child(1).kids
 root.child(*[1]).value = 8
 (root or key).value = 9
-(root if key else root).value = 10
 [root][0].value = 11
 (lambda: root)().value = 12
 table["a"]["b"].child().kids = [13]

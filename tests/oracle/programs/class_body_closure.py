@@ -8,7 +8,7 @@ def make(size):
         nonlocal kept
         kept = kept + 1
         width = kept
-        size = size
+        depth = size
 
         def grow(self):
             nonlocal size

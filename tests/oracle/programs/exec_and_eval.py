@@ -6,7 +6,7 @@ exec("a = 1\na += 1\nb = [a]\ndel a", space)
 exec("b.append(2)\ndef f(n):\n    m = n\n    return m\nf(3)", space)
 local = {"x": 1}
 exec("x = 2\ny = x", {}, local)
-value = eval("(z := 5) + sum(n for n in (1, 2))", space)
+value = eval("(z := 5) + sum([n for n in (1, 2)])", space)
 
 
 class Mapping(dict):

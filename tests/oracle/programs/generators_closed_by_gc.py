@@ -29,9 +29,14 @@ def local():
 
 
 local()
-cycle = [worker("e")]
-next(cycle[0])
-cycle.append(cycle)
+class Cycle:
+    pass
+
+
+cycle = Cycle()
+cycle.it = worker("e")
+next(cycle.it)
+cycle.me = cycle
 cycle = None
 import gc
 

@@ -29,5 +29,5 @@ grid = [[0, 0], [0, 0]]
 grid[1][0] = 5
 grid[i - 1][-1] = 6
 row = grid[0]
-row[0] = grid
+row[0] = [grid[1]]
 row[0] = None
