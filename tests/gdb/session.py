@@ -74,13 +74,13 @@ def build_directory() -> Path:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """What gdb, and a process that it starts, get as environment: nothing of the tester's
-    but MEMTRACE_BUILD."""
+    but the build under test."""
     return {
         "HOME": str(home),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
         "TERM": "dumb",
-        "MEMTRACE_BUILD": str(build_directory()),
+        "MEMTRACE_LIB": str(build_directory() / "lib"),
     }
 
 
