@@ -28,11 +28,10 @@ from . import procfs, target
 from .alarm import time_limit
 from .errors import MemtraceError
 from .image import Images
-from .safety import Frame, Rank, Verdict, classify, is_libc
+from .safety import Frame, Rank, Verdict, classify, is_libc, is_loader
 
 CALL_SECONDS = 5.0
 _SAFE_THREAD_SECONDS = 5.0
-_LOOK_AGAIN_SECONDS = 0.01
 _FRAMES_MAX = 256
 _THREADS_MAX = 256
 _MASK = (1 << 64) - 1
@@ -48,6 +47,7 @@ _SETTINGS = (
     ("pagination", "off"),
     ("print thread-events", "off"),
     ("debuginfod enabled", "off"),
+    ("suppress-cli-notifications", "on"),  # gdb 13; before that, its stops are seen
 )
 
 
@@ -95,18 +95,25 @@ def _setting_text(value: object) -> str:
     return "unlimited" if value is None else str(value)
 
 
+class _Selection:
+    """`keep`: put it back."""
+
+    keep = True
+
+
 @contextmanager
-def _selection() -> Iterator[None]:
+def _selection() -> Iterator[_Selection]:
     """Put the selected thread and frame back, where they still exist."""
     thread = gdb.selected_thread()
     try:
         level = gdb.selected_frame().level() if thread else 0
     except gdb.error:
         level = 0
+    selection = _Selection()
     try:
-        yield
+        yield selection
     finally:
-        if thread is not None and thread.is_valid():
+        if selection.keep and thread is not None and thread.is_valid():
             thread.switch()
             if level:
                 try:
@@ -168,7 +175,7 @@ class Candidate:
         return int(self.thread.ptid[1])
 
 
-def survey(images: Images, until: Rank = Rank.UNSAFE) -> List[Candidate]:
+def survey(images: Images, until: Optional[Rank] = None) -> List[Candidate]:
     """Judge the threads, best first; no further ones once one is at least as good as `until`.
     Leaves another thread selected."""
     result = []
@@ -178,7 +185,7 @@ def survey(images: Images, until: Rank = Rank.UNSAFE) -> List[Candidate]:
         thread.switch()
         candidate = _judge(thread, images)
         result.append(candidate)
-        if candidate.verdict.rank <= until and candidate.verdict.is_safe:
+        if until is not None and candidate.verdict.rank <= until:
             break
     result.sort(key=lambda c: c.verdict.rank)
     return result
@@ -243,12 +250,22 @@ def _choose(images: Images, seconds: float) -> Candidate:
                 f"(LWP {unsafe.tid}) {unsafe.verdict.reason}",
                 "let it run for a moment (continue, ^C), then try again",
             )
-        if run(_LOOK_AGAIN_SECONDS) == Run.STOPPED:
+        if run(max(deadline - time.monotonic(), 0.01), _way_out(found)) == Run.STOPPED:
             raise MemtraceError(
                 "the process stopped for a reason of its own before it could be entered",
                 "continue, then try again",
             )
         images = Images(images.pid, target.read)
+
+
+def _way_out(found: List[Candidate]) -> int:
+    """Where a thread comes back from the C library or the loader: the return address below its
+    youngest frames there. Threads that run are nearest to it."""
+    for candidate in sorted(found, key=lambda c: procfs.syscall(target.pid(), c.tid)):
+        for frame in candidate.frames[1:]:
+            if not (frame.special or is_libc(frame.module) or is_loader(frame.module)):
+                return frame.pc
+    raise MemtraceError("no thread comes back from the C library", "let the process run on")
 
 
 def holder(images: Images) -> str:
@@ -403,55 +420,92 @@ class _Arrival(gdb.Breakpoint):
 def run(seconds: float, address: Optional[int] = None) -> Run:
     """Let the process run, at most `seconds`, or until a thread arrives at `address`. Breakpoints
     and signals of the person's stop it as ever, and are shown."""
-    global _own_stop
-    with _occupied(), _settings(), _selection():
-        position_matters = _position_matters()
+    with _occupied(), _settings(), _selection() as selection:
         arrival = _Arrival(address) if address else None
-        output = ""
-        try:
-            with time_limit(seconds) as alarm:
-                try:
-                    output = gdb.execute("continue", to_string=True)
-                except KeyboardInterrupt:
-                    pass
-            arrived = arrival is not None and arrival.arrived
-        finally:
-            if arrival is not None and arrival.is_valid():
-                arrival.delete()
-        if arrived:
-            _own_stop = (_stops, position_matters)
-            return Run.ARRIVED
-        if alarm.fired and "received signal SIGINT" in output:
-            _own_stop = (_stops, position_matters)
-            return Run.TIME_OVER
-    gdb.write(output)
-    return Run.STOPPED
+        with _last_event() as events:
+            try:
+                with time_limit(seconds) as alarm:
+                    try:
+                        gdb.execute("continue", to_string=True)
+                    except KeyboardInterrupt:
+                        pass
+            finally:
+                if arrival is not None and arrival.is_valid():
+                    arrival.delete()
+        event = events[-1] if events else None
+        result = Run.STOPPED
+        if arrival is not None and arrival.arrived:
+            result = Run.ARRIVED
+        elif alarm.fired and getattr(event, "stop_signal", "") == "SIGINT":
+            result = Run.TIME_OVER
+        else:
+            selection.keep = False
+    if result == Run.STOPPED:
+        note_stop()
+        _show_stop(event)
+    return result
 
 
-# Stops so far, and, for the stop that run() made: its number, and whether the position
-# mattered before it.
-_stops = 0
-_own_stop: Tuple[int, bool] = (-1, False)
+@contextmanager
+def _last_event() -> Iterator[List[object]]:
+    """Collect what stops or ends the process."""
+    events: List[object] = []
+    gdb.events.stop.connect(events.append)
+    gdb.events.exited.connect(events.append)
+    try:
+        yield events
+    finally:
+        gdb.events.stop.disconnect(events.append)
+        gdb.events.exited.disconnect(events.append)
 
 
-def count_stop(event: object) -> None:
-    """For gdb.events.stop."""
-    global _stops
-    if not _busy:
-        _stops += 1
+def _show_stop(event: object) -> None:
+    """Say what gdb would have said."""
+    if isinstance(event, gdb.ExitedEvent):
+        code = getattr(event, "exit_code", None)
+        how = "" if code is None else f" with code {code}"
+        gdb.write(f"[Inferior {event.inferior.num} exited{how}]\n")
+        return
+    if isinstance(event, gdb.SignalEvent):
+        gdb.write(f"\nProgram received signal {event.stop_signal}.\n")
+    elif isinstance(event, gdb.BreakpointEvent):
+        numbers = ", ".join(str(b.number) for b in event.breakpoints)
+        gdb.write(f"\nBreakpoint {numbers}\n")
+    gdb.execute("frame")
+
+
+# ---- what the person is looking at -------------------------------------------------------------
+
+_SIGSTOP = 19
+
+# The last stop that was not ours: process, and whether the person wants it to stay there.
+_last_stop: Tuple[int, bool] = (0, False)
+
+
+def note_stop() -> None:
+    """For gdb.events.stop: the process stopped for a reason of its own or the person's."""
+    global _last_stop
+    _last_stop = (target.pid(), _stopped_on_purpose())
 
 
 def may_run() -> bool:
     """May the process be let run for a moment? Not from where the person has stopped it: at a
     breakpoint, after a step, at a signal. After attach and ^C nobody minds."""
-    return not _position_matters()
+    pid, on_purpose = _last_stop
+    if pid != target.pid():  # stopped before the plugin was there
+        return not _stopped_on_purpose()
+    return not on_purpose
 
 
-def _position_matters() -> bool:
-    if _own_stop[0] == _stops:
-        return _own_stop[1]
-    text = gdb.execute("info program", to_string=True)
-    match = re.search(r"^It stopped (.*)", text, re.MULTILINE)
-    if match is None:
-        return False
-    return not re.match(r"at signal (SIGINT|SIGSTOP|0)\b", match.group(1))
+def signal_number() -> Optional[int]:
+    """The signal that stopped the selected thread, as the kernel tells it: SIGTRAP for
+    breakpoints and steps, SIGSTOP for attach. None: the kernel tells nothing. (gdb 13's `info
+    program` would say more, but crashes when the thread that stopped last has ended.)"""
+    try:
+        return int(gdb.parse_and_eval("$_siginfo.si_signo"))
+    except gdb.error:
+        return None
+
+
+def _stopped_on_purpose() -> bool:
+    return signal_number() not in (None, _SIGINT, _SIGSTOP)

@@ -370,12 +370,7 @@ def _check_enterable(pid: int) -> None:
     thread = gdb.selected_thread()
     if thread is None or thread.is_running():
         raise MemtraceError(f"process {pid} is running", "interrupt it (^C) first")
-    try:
-        gdb.parse_and_eval("$_siginfo.si_signo")
-        readable = True
-    except gdb.error as error:
-        readable = "Unable to read siginfo" not in str(error)
-    preflight.check_job_stopped(pid, readable)
+    preflight.check_job_stopped(pid, inject.signal_number() is not None)
 
 
 def _is_initialized(images: Images, interpreter: Interpreter) -> bool:
@@ -586,9 +581,9 @@ _others_stop_here = False
 def _on_stop(event: "gdb.StopEvent") -> None:
     """Tell the outcome of a request that was armed; see who else stops at Py_RunMain."""
     global _others_stop_here
-    inject.count_stop(event)
     if inject.is_busy():
         return
+    inject.note_stop()
     breakpoints = getattr(event, "breakpoints", [])
     _others_stop_here = any(b is not _python_starts for b in breakpoints)
     session = _sessions.get(gdb.selected_inferior().num)
