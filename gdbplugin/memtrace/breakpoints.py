@@ -14,7 +14,7 @@ gdb's main thread."""
 from __future__ import annotations
 
 import re
-from typing import Any, Iterable, List, Optional
+from typing import Any, Iterable, List, Optional, Set
 
 import gdb
 
@@ -25,71 +25,84 @@ from .options import options
 from .reader import Event, Filter
 from .variable import Watched
 
-_OURS = re.compile(r"\$_memtrace_stop\(\d+, \"")
+_OURS = re.compile(r"\$_memtrace_stop\(\"")
 
 
-class VariableBreakpoint(gdb.Breakpoint):
-    """One variable breakpoint. Made by create()."""
+class VariableBreakpoint:
+    """What memtrace knows about one of gdb's breakpoints. Made by create()."""
 
-    def __init__(self, watched: Watched, temporary: bool) -> None:
+    def __init__(self, breakpoint_: gdb.Breakpoint, watched: Watched, temporary: bool) -> None:
+        self.breakpoint = breakpoint_
+        self.number = breakpoint_.number
         self.watched = watched
-        super().__init__(selection.HOOK, internal=False, temporary=temporary)
-        # Silent: the stop is shown as an event (_on_stop) and not as a line of C.
-        self.silent = True
-        self.join_condition()
+        self.temporary = temporary
+
+    @property
+    def enabled(self) -> bool:
+        return self.breakpoint.is_valid() and bool(self.breakpoint.enabled)
 
     def request_lines(self) -> Iterable[str]:
         """For the request; nothing while disabled."""
-        if not self.is_valid() or not self.enabled:
-            return ()
-        return self.watched.request_lines(self.number)
+        return self.watched.request_lines(self.number) if self.enabled else ()
 
     def join_condition(self) -> None:
-        """Have the condition ask for our hit first, whatever the person put there."""
-        own = f'$_memtrace_stop({self.number}, "{_quoted(str(self.watched))}")'
-        theirs = self.condition
+        """Have the condition ask for our hit first, whatever the person put there. (gdb keeps
+        that of a pending breakpoint apart until it has a location.)"""
+        if self.breakpoint.pending:
+            return
+        theirs = self.breakpoint.condition
         if theirs is None:
-            self.condition = own
+            self.breakpoint.condition = _condition(self.watched)
         elif not _OURS.search(theirs):
-            self.condition = f"{own} && ({theirs})"
+            self.breakpoint.condition = f"{_condition(self.watched)} && ({theirs})"
 
 
-def _quoted(words: str) -> str:
-    """Inside a C string. gdb converts those between charsets, so ASCII only."""
-    plain = words.encode("ascii", "replace").decode("ascii")
-    return plain.replace("\\", "\\\\").replace('"', '\\"')
+def _ascii(watched: Watched) -> str:
+    """gdb converts texts between charsets: those that are the same in all."""
+    return str(watched).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _condition(watched: Watched) -> str:
+    quoted = _ascii(watched).replace("\\", "\\\\").replace('"', '\\"')
+    return f'$_memtrace_stop("{quoted}")'
 
 
 def create(watched: Watched, temporary: bool) -> VariableBreakpoint:
     """Make a breakpoint, arm it, and say what was made. Raises MemtraceError when the helper
     refuses it; then there is none."""
-    global _wanted, _made
-    _wanted, _made = (watched, temporary), None
-    # By way of a captured command: gdb would announce the hook, and that it is pending.
-    gdb.execute("python import memtrace.breakpoints; memtrace.breakpoints.make()", to_string=True)
-    made = _made
-    if made is None:
-        raise MemtraceError("gdb did not make the breakpoint")
+    made = VariableBreakpoint(_gdb_breakpoint(watched, temporary), watched, temporary)
     options.breakpoints.append(made)
     try:
         sync(report=False)
     except MemtraceError:
         options.breakpoints.remove(made)
-        made.delete()
+        made.breakpoint.delete()
         raise
     kind = "Temporary variable" if temporary else "Variable"
     gdb.write(f"{kind} breakpoint {made.number}: {watched}{_pending(watched)}\n")
     return made
 
 
-_wanted: Any = None
-_made: Optional[VariableBreakpoint] = None
+def _gdb_breakpoint(watched: Watched, temporary: bool) -> gdb.Breakpoint:
+    """By gdb's own command: of gdb.Breakpoint's, one with a condition can't stay pending. Its
+    announcement, of a C function that nobody knows, is captured."""
+    pending = gdb.parameter("breakpoint pending")
+    before = {b.number for b in gdb.breakpoints()}
+    command = "tbreak" if temporary else "break"
+    gdb.execute("set breakpoint pending on", to_string=True)
+    try:
+        gdb.execute(f"{command} {selection.HOOK} if {_condition(watched)}", to_string=True)
+    finally:
+        shown = {True: "on", False: "off", None: "auto"}[pending]
+        gdb.execute(f"set breakpoint pending {shown}", to_string=True)
+    made = next(b for b in gdb.breakpoints() if b.number not in before)
+    # The stop is shown as an event (_on_stop) and not as a line of C.
+    made.silent = True
+    return made
 
 
-def make() -> None:
-    """For create() only."""
-    global _made
-    _made = VariableBreakpoint(*_wanted)
+def _find(breakpoint_: gdb.Breakpoint) -> Optional[VariableBreakpoint]:
+    return next((b for b in options.breakpoints if b.number == breakpoint_.number), None)
 
 
 def _pending(watched: Watched) -> str:
@@ -169,35 +182,41 @@ def _can_ask() -> bool:
 
 
 def _on_modified(breakpoint_: gdb.Breakpoint) -> None:
-    if isinstance(breakpoint_, VariableBreakpoint) and not inject.is_busy():
-        breakpoint_.join_condition()
+    found = _find(breakpoint_)
+    if found is not None and not inject.is_busy():
+        found.join_condition()
         sync()
 
 
 def _on_deleted(breakpoint_: gdb.Breakpoint) -> None:
-    if breakpoint_ in options.breakpoints:
-        options.breakpoints.remove(breakpoint_)
-        # One that deletes itself does so in the middle of its stop.
-        if not breakpoint_.temporary:
+    found = _find(breakpoint_)
+    if found is not None:
+        options.breakpoints.remove(found)
+        # A temporary one goes in the middle of its stop.
+        if not found.temporary:
             sync()
 
 
 # ---- the stop ----------------------------------------------------------------------------------
 
 
+def _hit_ids() -> Set[int]:
+    """Numbers of the breakpoints that the hit is one of."""
+    hit = session.current().control.hit
+    return set(hit.ids[: min(hit.count, len(hit.ids))])
+
+
 class _MemtraceStop(gdb.Function):
-    """$_memtrace_stop(NUMBER, WHAT): is the variable breakpoint's hit, at which the selected
-    thread stands, that of breakpoint NUMBER? The condition of every variable breakpoint."""
+    """$_memtrace_stop(WHAT): does the selected thread stand at a hit of the variable breakpoint
+    that watches WHAT? The condition of every variable breakpoint."""
 
     def __init__(self) -> None:
         super().__init__("_memtrace_stop")
 
-    def invoke(self, number: gdb.Value, what: gdb.Value) -> bool:
-        try:
-            hit = session.current().control.hit
-        except MemtraceError as error:
-            raise gdb.GdbError(f"memtrace: {error}") from None
-        return int(number) in hit.ids[: min(hit.count, len(hit.ids))]
+    @errors.command
+    def invoke(self, what: gdb.Value) -> bool:
+        ids, wanted = _hit_ids(), what.string()
+        return any(b.number in ids and _ascii(b.watched) == wanted for b in options.breakpoints)
 
 
 class _Memtrace(gdb.Function):
@@ -222,7 +241,13 @@ def _on_stop(event: Any) -> None:
     if inject.is_busy():
         return
     live.flush()
-    hit = [b for b in getattr(event, "breakpoints", ()) if isinstance(b, VariableBreakpoint)]
+    # gdb names every breakpoint of the place, also those whose condition said no.
+    here = [b for b in map(_find, getattr(event, "breakpoints", ())) if b is not None]
+    try:
+        hit = [b for b in here if b.number in _hit_ids()]
+    except MemtraceError as error:
+        errors.report(error)
+        return
     if hit:
         gdb.write("\n" + "\n".join(_describe(hit)) + "\n")
 

@@ -29,7 +29,7 @@ def evaluate(text: str, objects: Objects, frame: Frame) -> Any:
     bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     namespace = look_up(names, objects, frame)
     unknown = [
-        name for name in names if name not in namespace and name not in bound and not _is_builtin(name)
+        name for name in sorted(names - set(namespace) - bound) if not hasattr(builtins, name)
     ]
     if unknown:
         known = [name for name, _ in objects.variables(frame)]
@@ -85,7 +85,3 @@ def no_such(what: str, name: str, known: Iterable[str]) -> MemtraceError:
 
 def _binds(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-
-
-def _is_builtin(name: str) -> bool:
-    return hasattr(builtins, name)

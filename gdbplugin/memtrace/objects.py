@@ -512,7 +512,8 @@ class Objects:
         if layout.code_localsplus_names >= 0:  # 3.11+
             names = self._texts(self.word(code + layout.code_localsplus_names))
             kinds = self.byte_string(self.word(code + layout.code_localsplus_kinds))
-            return [(name, bool(kind & (FAST_CELL | FAST_FREE))) for name, kind in zip(names, kinds)]
+            cell = FAST_CELL | FAST_FREE
+            return [(name, bool(kind & cell)) for name, kind in zip(names, kinds)]
         locals_ = self._texts(self.word(code + layout.code_varnames))
         cells = self._texts(self.word(code + layout.code_cellvars))
         cells += self._texts(self.word(code + layout.code_freevars))

@@ -53,7 +53,8 @@ def stack() -> Stack:
     tstate = _hit_tstate(selected.ptid[1]) or _listed_tstate(reader, selected.ptid[1])
     if not tstate:
         raise MemtraceError(
-            f"thread {selected.num} (LWP {selected.ptid[1]}) runs no Python", "info threads, thread N"
+            f"thread {selected.num} (LWP {selected.ptid[1]}) runs no Python",
+            "info threads, thread N",
         )
     return _stack(reader, tstate)
 

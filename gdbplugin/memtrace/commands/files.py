@@ -19,11 +19,6 @@ class _PathCommand(base.Command):
     def __init__(self) -> None:
         gdb.Command.__init__(self, self.name, self.kind, gdb.COMPLETE_FILENAME)
 
-    # gdb uses its own completion only where there is no such method.
-    @property
-    def complete(self) -> Any:  # type: ignore[override]
-        raise AttributeError("complete")
-
     def parser(self) -> Optional[base.Parser]:
         parser = base.Parser(self.name)
         parser.add_argument("path", metavar="PATH")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import live, render, session
 from ..abi import Control, State, Totals, text
@@ -92,13 +92,23 @@ def _rest(current: session.Session, control: Control) -> Iterator[Row]:
     )
     yield "Threads", f"{control.thread_count} covered when recording began or changed"
     yield "Code", f"{control.codes_traced} of {control.codes_seen} code objects seen are recorded"
-    in_force = [line for line in text(control.options).splitlines() if "=" in line]
-    shown = [line for line in in_force if not line.startswith(("verb=", "break"))]
-    yield "Options", "; ".join(shown) or "defaults"
-    armed = control.breakpoints_armed
-    waiting = len([b for b in options.breakpoints if b.enabled]) - armed if current.is_live else 0
-    more = f", {waiting} not yet" if waiting > 0 else ""
-    yield "Breakpoints", f"{armed} armed{more}"
+    yield "Options", _in_force(text(control.options)) or "defaults"
+    # By number: the helper counts one for each place that a target may mean.
+    lines = text(control.options).splitlines() if control.state == State.ON else []
+    armed = {line for line in lines if line.startswith("break=")}
+    waiting = {f"break={b.number}" for b in options.breakpoints if b.enabled} - armed
+    more = f", {len(waiting)} not yet" if waiting and current.is_live else ""
+    yield "Breakpoints", f"{len(armed)} armed{more}"
+
+
+def _in_force(request: str) -> str:
+    """Lines `key=value` as `key value value; key value`."""
+    options_: Dict[str, List[str]] = {}
+    for line in request.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key != "verb" and not key.startswith("break"):
+            options_.setdefault(key, []).append(value)
+    return "; ".join(f"{key} {' '.join(values)}" for key, values in options_.items())
 
 
 COMMANDS = (InfoMemtrace,)

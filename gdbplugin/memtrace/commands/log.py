@@ -96,7 +96,8 @@ def _follow(current: session.Session, wanted: Filter, show: Any, last: int) -> N
     meanwhile; `memtrace on --live` is for that."""
     if not _is_written(current):
         raise MemtraceError(
-            "nothing is written here any more: the process has ended", "memtrace log, without --follow"
+            "nothing is written here any more: the process has ended",
+            "memtrace log, without --follow",
         )
     wanted.last = 0
     try:

@@ -116,7 +116,8 @@ class BufferSize(Setting):
         size = int(float(match.group(1)) * _UNITS[match.group(2)])
         if not BUFFER_BYTES_MIN <= size <= 1 << 40:
             raise MemtraceError(
-                f"{render.size(size)} is not possible: at least 1 MiB", "set memtrace buffer-size 64M"
+                f"{render.size(size)} is not possible: at least 1 MiB",
+                "set memtrace buffer-size 64M",
             )
         return size
 
