@@ -175,6 +175,10 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     // A profiler, or another tracer, needs its events everywhere.
     bool others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, traced || others);
+    // A generator that delegated a throw() resumes without a CALL event (gen_throw runs the
+    // rest of its frame from behind the `yield from`).
+    if (traced && mt_frame_object(frame))
+        mt_trace_frame(mt_frame_object(frame), true);
     PyObject *result = mt_eval_call(previous_eval, tstate, frame, throw_flag);
     others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, mt_engine_on ? before || others : others);

@@ -216,6 +216,16 @@ void mt_trace_enable_all(PyThreadState *tstate, bool enable);
 PyFrameObject *mt_tstate_frame_object(PyThreadState *tstate);
 PyFrameObject *mt_frame_object_back(PyFrameObject *object);
 
+/* The frame's object as Python code sees it, borrowed, if there is one. */
+static inline PyFrameObject *mt_frame_object(mt_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return frame->frame_obj;
+#else
+    return frame;
+#endif
+}
+
 /* Ask for an event at each instruction of this frame, and for none at its lines. */
 static inline void mt_trace_frame(PyFrameObject *object, bool trace)
 {

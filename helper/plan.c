@@ -341,13 +341,14 @@ static void add_container(struct mt_planner *planner, uint32_t i, uint32_t store
     planner->drafts[store].site.partner = (int32_t)draft_index(planner, draft);
 }
 
-static bool is_slice(const struct mt_planner *planner, uint32_t number)
+/* Can the key be a slice? By its syntax, or because only the store will tell. */
+static bool can_be_slice(const struct mt_planner *planner, uint32_t number)
 {
     const struct mt_node *node = &planner->flow.nodes[number];
     PyObject *constant = NULL;
     if (node->kind == MT_NODE_CONST)
         constant = mt_opcodes_const(planner->code, node->index);
-    return node->kind == MT_NODE_SLICE || (constant && PySlice_Check(constant));
+    return !constant || PySlice_Check(constant);
 }
 
 static void item_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op)
@@ -361,10 +362,10 @@ static void item_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op
     mt_name_final_key(&planner->text, &planner->flow, key);
     draft->key = intern(planner);
     /* The left operand of `xs[1:3] += …` is a copy: no mutation of anything. */
-    if (is_slice(planner, key))
-        add_container(planner, i, store, 1);
-    else if (op == MT_SITE_STORE_ITEM)
+    if (op == MT_SITE_STORE_ITEM && planner->flow.nodes[key].kind != MT_NODE_SLICE)
         link_inplace(planner, draft, 2);
+    if (can_be_slice(planner, key))
+        add_container(planner, i, store, 1);
 }
 
 /* 3.12+: value, container, start, stop. */
