@@ -357,7 +357,8 @@ def describe(session: Session) -> str:
     if session.state == State.ENDED:
         return f"process {session.pid} has ended, {control.next_seq - 1} events kept"
     version = text(control.python_version).partition(" ")[0]
-    threads = f"{control.thread_count} thread" + ("s" if control.thread_count != 1 else "")
+    count = max(control.thread_count, 1)  # at the start, the first one has no frame yet
+    threads = f"{count} thread" + ("s" if count != 1 else "")
     size = control.buffer_bytes / (1 << 20)
     return (
         f"recording CPython {version}, process {session.pid}, {threads}, {options.what()}, "
@@ -391,7 +392,7 @@ def _holds_lock(images: Images) -> bool:
     except gdb.error:
         return False
     helper = images.at(pc)
-    return bool(helper and helper.symbol("memtrace_hook_hit") == pc)
+    return bool(helper and helper.function_at(pc) == "memtrace_hook_hit")
 
 
 def _install(pid: int, images: Images, interpreter: Interpreter, here: bool) -> Session:
