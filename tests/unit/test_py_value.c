@@ -252,6 +252,17 @@ static void test_value_looks_at_a_bounded_part_of_a_sparse_table(void **state)
     assert_text("hollow", "{… 1 more}");
 }
 
+static void test_value_keeps_the_order_of_an_instances_dict(void **state)
+{
+    configure(256, NULL);
+    py_exec("class Shared: pass\n"
+            "one = Shared(); one.x = 1; one.y = 2; one.z = 3\n"
+            "two = Shared(); two.z = 5; two.y = 6; two.x = 7; del two.y\n"
+            "one.__dict__, two.__dict__\n");
+    assert_text("one.__dict__", "{'x': 1, 'y': 2, 'z': 3}");
+    assert_text("two.__dict__", "{'z': 5, 'x': 7}");
+}
+
 /* ---- within the budget, whatever the object ----------------------------------------------- */
 
 static void test_value_is_well_formed_within_any_budget(void **state)
@@ -524,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_value_of_another_object_is_type_and_address),
         cmocka_unit_test(test_value_of_a_builtins_subclass_shows_the_builtin_part),
         cmocka_unit_test(test_value_looks_at_a_bounded_part_of_a_sparse_table),
+        cmocka_unit_test(test_value_keeps_the_order_of_an_instances_dict),
         cmocka_unit_test(test_value_is_well_formed_within_any_budget),
         cmocka_unit_test(test_value_runs_no_code_of_the_program),
         cmocka_unit_test(test_value_leaves_the_utf8_cache_of_a_str_empty),
