@@ -19,8 +19,7 @@ from .reader import library_directories
 
 _SIGSTOP = 19
 _VERSIONS = ((3, 8), (3, 15))  # that a helper can be built for
-_LIBPYTHON = re.compile(r"(?:lib)?python(3)\.(\d+)[dtm]*(?:\.so.*)?")
-_VERSION_TEXT = re.compile(rb"\0(3)\.(\d+)\.(\d+)(?:(?:a|b|rc)\d+)?\+?\0")
+_LIBPYTHON = re.compile(r"(?:lib)?python3\.(\d+)[dtm]*(?:\.so.*)?")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ def check_job_stopped(pid: int, siginfo_readable: bool) -> None:
 
 def find_interpreter(images: Images) -> Optional[Interpreter]:
     """The CPython in the process, None if there is none (yet)."""
-    image = images.exporting("Py_RunMain")
+    # Every version since 3.8 exports the first; check_version() refuses what has the second only.
+    image = images.exporting("Py_RunMain") or images.exporting("Py_GetVersion")
     if image is None:
         return None
     minor, micro = _version(images, image)
@@ -133,28 +133,10 @@ def _version(images: Images, image: Image) -> Tuple[int, int]:
         number = int.from_bytes(images.read(address, 4), "little")
         if number >> 24 == 3:
             return number >> 16 & 0xFF, number >> 8 & 0xFF
-    return _version_before_3_11(images, image)
-
-
-def _version_before_3_11(images: Images, image: Image) -> Tuple[int, int]:
-    """The minor version stands in the file's name, the whole in its read-only data, as the
-    text that Py_GetVersion() begins with."""
     match = _LIBPYTHON.fullmatch(image.name)
-    minor = int(match.group(2)) if match else -1
-    for found in _VERSION_TEXT.finditer(_read_only_data(images, image)):
-        if minor < 0 or int(found.group(2)) == minor:
-            return int(found.group(2)), int(found.group(3))
-    if minor < 0:
+    if match is None:
         raise MemtraceError(f"the version of the Python in {image.path} can't be told")
-    return minor, -1
-
-
-def _read_only_data(images: Images, image: Image) -> bytes:
-    parts = []
-    for mapping in images.mappings:
-        if mapping.path == image.path and mapping.permissions == "r--p":
-            parts.append(images.read(mapping.start, mapping.end - mapping.start))
-    return b"".join(parts)
+    return int(match.group(1)), -1
 
 
 def reachable(pid: int, path: Path, same: Callable[[int, str], bool] = procfs.same_file) -> bool:
