@@ -333,14 +333,14 @@ static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
     }
 }
 
-// Remember a container before an instruction that may change it.
-static void watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+// Remember a container before an instruction that may change it. NULL: no room.
+static struct mt_pending *watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                            struct mt_site *site, enum mt_pending_what what, PyObject *container)
 {
     struct mt_pending *pending = push_pending(thread, frame, plan, site, what);
 
     if (!pending)
-        return;
+        return NULL;
     pending->container = container;
     mt_snapshot_take(container, &pending->before);
     if (site->redacted)
@@ -354,6 +354,7 @@ static void watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_
         Py_INCREF(container);
         pending->held = true;
     }
+    return pending;
 }
 
 // Is the container of a pending entry still there to be read?
@@ -451,7 +452,8 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame)
         return;
     // What a call or operator changed before it failed, it changed.
     if (pending->what != MT_PENDING_STORE && container_lives(pending, frame))
-        write_mutation(thread, frame, pending, pending->site, NULL, true);
+        write_mutation(thread, frame, pending, pending->site,
+                       pending->has_key ? &pending->key : NULL, true);
     pop_pending(thread);
 }
 
@@ -668,8 +670,14 @@ static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_p
 {
     PyObject *left = mt_frame_operand(frame, site->depth, 1);
 
-    if (record_mutations && mt_snapshot_takes(left))
-        watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left);
+    if (!record_mutations || !mt_snapshot_takes(left))
+        return;
+    struct mt_pending *pending = watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE,
+                                                left);
+    // For `rows[i] += …` container and key lie below the operands.
+    if (pending && site->partner >= 0 && plan->sites[site->partner].op == MT_SITE_STORE_ITEM)
+        pending->has_key = mt_value_capture_key(mt_frame_operand(frame, site->depth, 2),
+                                                &pending->key);
 }
 
 static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
