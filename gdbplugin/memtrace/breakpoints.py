@@ -202,7 +202,7 @@ def _on_deleted(breakpoint_: gdb.Breakpoint) -> None:
 
 def _hit_ids() -> Set[int]:
     """Numbers of the breakpoints that the hit is one of."""
-    hit = session.current().control.hit
+    hit = selection.process().control.hit
     return set(hit.ids[: min(hit.count, len(hit.ids))])
 
 
@@ -259,7 +259,7 @@ def _describe(hit: List[VariableBreakpoint]) -> List[str]:
     title += f"s {numbers}" if len(hit) > 1 else f" {numbers}"
     lines = []
     try:
-        current = session.current()
+        current = selection.process()
         event = hit_event(current)
         problem = text(current.control.hit.error)
     except MemtraceError as error:

@@ -32,24 +32,33 @@ class Stack:
         return self.frames[number]
 
 
+def process() -> session.Session:
+    """The session of the inferior, also while a loaded recording answers questions."""
+    found = session.find()
+    if found is None:
+        raise MemtraceError("nothing is recorded here: memtrace is not on", "memtrace on")
+    return found
+
+
 def objects() -> Objects:
-    """A reader of the current session's process or core."""
-    control = session.current().control
+    """A reader of the inferior's objects, live or in a core."""
     if not target.pid():
         raise MemtraceError(
-            "the process has ended: its memory is gone, its events are not", "memtrace log"
+            "there is no process whose memory could be read",
+            "memtrace at SEQ shows the variables of a call from its events",
         )
+    control = process().control
     return Objects(target, control.layout, control.python_hex)
 
 
 def stack() -> Stack:
     """Frames of the selected thread. Raises MemtraceError where it runs no Python."""
+    reader = objects()
     selected = gdb.selected_thread()
     if selected is None:
-        raise MemtraceError("no thread is selected")
+        raise MemtraceError("no thread is selected", "info threads, thread N")
     if selected.is_running():
         raise MemtraceError("the thread is running", "interrupt it (^C) first")
-    reader = objects()
     tstate = _hit_tstate(selected.ptid[1]) or _listed_tstate(reader, selected.ptid[1])
     if not tstate:
         raise MemtraceError(
@@ -79,7 +88,7 @@ def _stack(reader: Objects, tstate: int) -> Stack:
 
 
 def _hit_tstate(lwp: int) -> int:
-    hit = session.current().control.hit
+    hit = process().control.hit
     return int(hit.tstate) if hit_is_here() and hit.count and hit.tstate else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, List, Optional, Sequence
 
-from .. import breakpoints, expression, render, selection, session
+from .. import breakpoints, expression, render, selection
 from ..errors import MemtraceError
 from ..objects import Frame
 from . import base
@@ -139,7 +139,7 @@ def _show_frames(frames: List[Frame], arguments: Any) -> None:
 def _line(frame: Frame) -> str:
     """At a variable breakpoint the thread stands behind the store: the line is the store's."""
     if selection.hit_is_here():
-        current = session.current()
+        current = selection.process()
         event = breakpoints.hit_event(current)
         if frame.address == current.control.hit.frame and event is not None:
             return str(event.line)
