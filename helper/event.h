@@ -69,14 +69,14 @@ static inline enum mt_decoded mt_decode_event(struct mt_decoder *decoder,
     if (!extended) {
         uint16_t seq;
         uint32_t time_ns;
-        memcpy(&seq, at, sizeof seq);
-        memcpy(&time_ns, at + sizeof seq, sizeof time_ns);
+        memcpy(&time_ns, at, sizeof time_ns);
+        memcpy(&seq, at + sizeof time_ns, sizeof seq);
         at += sizeof seq + sizeof time_ns;
         ret->seq = decoder->seq + (uint16_t)(seq - (uint16_t)decoder->seq);
         ret->time_ns = decoder->time_ns + (uint32_t)(time_ns - (uint32_t)decoder->time_ns);
     } else {
-        memcpy(&ret->seq, at, sizeof ret->seq);
-        memcpy(&ret->time_ns, at + sizeof ret->seq, sizeof ret->time_ns);
+        memcpy(&ret->time_ns, at, sizeof ret->time_ns);
+        memcpy(&ret->seq, at + sizeof ret->time_ns, sizeof ret->seq);
         at += sizeof ret->seq + sizeof ret->time_ns;
     }
     uint8_t tags = *at++;

@@ -164,10 +164,10 @@ struct mt_value {
  *
  *   uint8_t   id            kind, | MT_EVENT_KEY where an item's key follows,
  *                           | MT_EVENT_EXTENDED where time and seq are whole
- *   compact:  uint16_t seq  low bits of seq
- *             uint32_t time low bits of the time in nanoseconds
- *   extended: uint64_t seq
- *             uint64_t time
+ *   compact:  uint32_t time low bits of the time in nanoseconds
+ *             uint16_t seq  low bits of seq
+ *   extended: uint64_t time
+ *             uint64_t seq
  *   uint8_t   tags          old tag in the low 4 bits, new tag in the high 4 bits
  *   uint32_t  site          id of a store site (MT_DEF_SITE)
  *   uint32_t  activation

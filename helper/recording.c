@@ -34,6 +34,7 @@ static const char metadata_types[] =
     "typealias integer { size = 64; align = 8; signed = true; } := i64;\n"
     "typealias integer { size = 64; align = 8; signed = false; base = 16; } := address;\n"
     "typealias integer { size = 8; align = 8; signed = false; base = 16; } := byte;\n"
+    "typealias integer { size = 4; align = 1; signed = false; } := tag4;\n"
     "typealias integer { size = 8; align = 8; signed = false; encoding = UTF8; } := utf8;\n"
     "typealias floating_point { exp_dig = 11; mant_dig = 53; align = 8; } := f64;\n";
 
@@ -52,10 +53,7 @@ static const char metadata_streams[] =
     "  packet.context := struct packet_context;\n"
     "  event.header := struct {\n"
     "    enum : u8 { compact = 0 ... 15, extended = 16 ... 31 } id;\n"
-    "    variant <id> {\n"
-    "      struct { u16 seq; time32 time; } compact;\n"
-    "      struct { u64 seq; time64 time; } extended;\n"
-    "    } stamp;\n"
+    "    variant <id> { time32 compact; time64 extended; } time;\n"
     "  };\n"
     "};\n"
     "stream {\n"
@@ -105,14 +103,14 @@ static void print_event_classes(FILE *file)
                 "event {\n"
                 "  name = \"%s\"; id = %d; stream_id = 0;\n"
                 "  fields := struct {\n"
-                "    enum : integer { size = 4; align = 1; signed = false; } " TAGS " old_tag;\n"
-                "    enum : integer { size = 4; align = 1; signed = false; } " TAGS " new_tag;\n"
+                "    %s seq;\n"
+                "    enum : tag4 " TAGS " old_tag; enum : tag4 " TAGS " new_tag;\n"
                 "    u32 site; u32 activation;\n"
                 "%s"
                 "    variant value <old_tag> old; variant value <new_tag> new;\n"
                 "  };\n"
                 "};\n",
-                kinds[kind], id,
+                kinds[kind], id, id & MT_EVENT_EXTENDED ? "u64" : "u16",
                 id & MT_EVENT_KEY ? "    enum : u8 " TAGS " key_tag;\n"
                                     "    variant value <key_tag> key;\n"
                                   : "");

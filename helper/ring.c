@@ -411,12 +411,12 @@ static inline uint8_t *put_stamp(uint8_t *at, bool compact, uint8_t id, uint64_t
         uint16_t short_seq = (uint16_t)seq;
         uint32_t short_time = (uint32_t)time_ns;
         *at++ = id;
-        at = put(at, &short_seq, sizeof short_seq);
-        return put(at, &short_time, sizeof short_time);
+        at = put(at, &short_time, sizeof short_time);
+        return put(at, &short_seq, sizeof short_seq);
     }
     *at++ = id | MT_EVENT_EXTENDED;
-    at = put(at, &seq, sizeof seq);
-    return put(at, &time_ns, sizeof time_ns);
+    at = put(at, &time_ns, sizeof time_ns);
+    return put(at, &seq, sizeof seq);
 }
 
 static void discard(struct mt_ring *ring)
