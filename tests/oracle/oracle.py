@@ -148,7 +148,9 @@ def bound_name(namespace: Any, name: str) -> Look:
 # ---- contents of containers --------------------------------------------------------------
 
 class Contents:
-    """A container before a statement that may change it."""
+    """A container before a statement that may change it.
+
+    Two items are the same when they are one object or equal scalars of one type."""
 
     def __init__(self, container: Any) -> None:
         self.container = container
@@ -164,7 +166,7 @@ class Contents:
         else:
             items = iter(self.container)
         return len(self.container), [
-            (id(item), repr(item) if values.is_scalar(item) else None) for item in items]
+            (type(item), item) if values.is_scalar(item) else id(item) for item in items]
 
     def changed(self) -> bool:
         """Did the contents change? Undecided counts as changed."""
