@@ -80,11 +80,13 @@ class Filter:
 
 
 def library_directories() -> List[Path]:
-    """Where the reader and the helpers are looked for: $MEMTRACE_LIB, the builds of this
-    checkout (newest first), the installed tree."""
+    """Where the reader and the helpers are looked for: $MEMTRACE_LIB, the lib of
+    $MEMTRACE_BUILD, the builds of this checkout (newest first), the installed tree."""
     directories = []
     if os.environ.get("MEMTRACE_LIB"):
         directories.append(Path(os.environ["MEMTRACE_LIB"]))
+    if os.environ.get("MEMTRACE_BUILD"):
+        directories.append(Path(os.environ["MEMTRACE_BUILD"]) / "lib")
     plugin = Path(__file__).resolve().parent.parent
     builds = [path for path in plugin.parent.glob("build*/lib") if path.is_dir()]
     directories += sorted(builds, key=lambda path: path.stat().st_mtime, reverse=True)
