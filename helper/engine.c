@@ -729,8 +729,6 @@ void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
         store_slice(thread, frame, plan, site);
         break;
     case MT_SITE_CONTAINER:
-    case MT_SITE_RESUME:
-    case MT_SITE_AFTER:
         break;
     }
 }

@@ -147,7 +147,7 @@ static struct mt_draft *new_draft(struct mt_planner *planner)
     return draft;
 }
 
-/* Begin a site at instruction `i`; `depth_less` operands are gone already. */
+/* Begin a site at instruction `i`. */
 static struct mt_draft *add_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op,
                                  enum mt_scope scope)
 {
@@ -155,9 +155,12 @@ static struct mt_draft *add_site(struct mt_planner *planner, uint32_t i, enum mt
     struct mt_draft *draft = new_draft(planner);
     if (!draft)
         return NULL;
+    bool is_last = i + 1 == planner->bytecode.count;
+    uint32_t next = is_last ? planner->bytecode.unit_count : instruction[1].first;
     draft->first_unit = instruction->first;
     draft->site = (struct mt_site){
         .offset = 2 * (int32_t)instruction->unit,
+        .next = 2 * (int32_t)next,
         .op = (uint8_t)op,
         .scope = (uint8_t)scope,
         .line = mt_lines_at(&planner->lines, instruction->unit),
@@ -497,44 +500,9 @@ static void emit(struct mt_planner *planner, uint32_t i)
     case MT_ACT_CALL:
         call_site(planner, i);
         break;
-    case MT_ACT_RESUME:
-        if (mt_opcodes_begins_call(instruction))
-            add_site(planner, i, MT_SITE_RESUME, MT_ARGUMENT);
-        break;
     default:
         break;
     }
-}
-
-/* Must the outcome of a site be waited for, where not every instruction is an event? Stores
- * to fast locals, cells and globals can't fail once they began. Nor can one to a module's
- * namespace; one in a class body can have its own mapping, but a class body has too few
- * instructions for the difference to cost anything. */
-static bool must_wait(const struct mt_site *site)
-{
-    switch ((enum mt_site_op)site->op) {
-    case MT_SITE_STORE_NAME:
-    case MT_SITE_DELETE_NAME:
-    case MT_SITE_STORE_ATTR:
-    case MT_SITE_DELETE_ATTR:
-    case MT_SITE_STORE_ITEM:
-    case MT_SITE_DELETE_ITEM:
-    case MT_SITE_STORE_SLICE:
-    case MT_SITE_INPLACE:
-    case MT_SITE_CALL:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* 3.12+: the instruction behind such a site is one too. Its event comes at its first
- * prefix. */
-static void emit_after(struct mt_planner *planner, uint32_t i)
-{
-    struct mt_draft *draft = add_site(planner, i, MT_SITE_AFTER, MT_LOCAL);
-    if (draft)
-        draft->site.offset = 2 * (int32_t)draft->first_unit;
 }
 
 /* The number of an in-place operator's site is kept with its result. */
@@ -550,17 +518,12 @@ static void note_inplace(struct mt_planner *planner, uint32_t i, uint32_t draft)
 
 static void walk(struct mt_planner *planner)
 {
-    bool wait = false;
     for (uint32_t i = 0; i < planner->bytecode.count && !planner->no_memory; i++) {
         uint32_t before = planner->draft_count;
         mt_flow_enter(&planner->flow, i);
         emit(planner, i);
-        bool emitted = planner->draft_count > before;
-        if (MT_HAS_MONITORING && wait && !emitted)
-            emit_after(planner, i);
-        wait = emitted && must_wait(&planner->drafts[before].site);
         mt_flow_step(&planner->flow, i);
-        note_inplace(planner, i, emitted ? before : MT_NO_DRAFT);
+        note_inplace(planner, i, planner->draft_count > before ? before : MT_NO_DRAFT);
     }
 }
 
@@ -640,12 +603,13 @@ static void fill_site_at(const struct mt_planner *planner, struct mt_plan *plan)
     }
 }
 
+/* Units up to the instruction behind the last site: its events can be asked for as well. */
 static uint32_t units_with_sites(const struct mt_planner *planner)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < planner->draft_count; i++) {
         if (has_own_unit(&planner->drafts[i]))
-            count = (uint32_t)planner->drafts[i].site.offset / 2 + 1;
+            count = (uint32_t)planner->drafts[i].site.next / 2 + 1;
     }
     return count;
 }

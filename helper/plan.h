@@ -28,10 +28,6 @@ enum mt_site_op {
                               position of self below the top of the stack, 0 = TOS */
     MT_SITE_CONTAINER,     /* no instruction of its own, not in site_at: the container of a slice
                               store or delete as a variable, see `partner` */
-    MT_SITE_RESUME,        /* 3.12+: where a call's arguments are NEW. No INSTRUCTION event comes
-                              there, PY_START does, with this offset */
-    MT_SITE_AFTER,         /* 3.12+: the instruction after a site whose outcome must be waited
-                              for, where that is no site itself */
 };
 
 struct mt_site {
@@ -51,7 +47,7 @@ struct mt_site {
                                   that no compiler wrote, or that can't be reached) */
     int32_t depth_self;        /* MT_SITE_CALL */
     int32_t partner;           /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
-                                  STORE_SLICE whose key is a slice by its syntax: index of a
+                                  STORE_SLICE whose key can be a slice: index of a
                                   MT_SITE_CONTAINER with scope, slot, base_object and name of the
                                   container, where that is a variable (docs/events.md, Mutations,
                                   3). Else -1 */
@@ -81,7 +77,8 @@ struct mt_plan {
                                   order of the signature as co_varnames has it */
     struct mt_argument *arguments;
     uint16_t *site_at;         /* by code unit: 1 + index of the (first) site, 0 none */
-    uint32_t unit_count;       /* of site_at: up to the last site, 0 without sites */
+    uint32_t unit_count;       /* of site_at: up to the instruction behind the last site, 0
+                                  without sites */
     bool is_wide;              /* too many sites for site_at: mt_plan_find_wide() */
     char *qualname;            /* UTF-8; co_qualname, before 3.11 as best known */
     uint32_t generation;       /* of the options by which `traced` was decided (engine) */

@@ -29,15 +29,21 @@ enum { MT_JUMP_IF = MT_JUMP_ABSOLUTE };
 struct mt_opcode {
     const char *number;        /* its number in digits; its name where this version has none */
     uint8_t action;
-    int8_t pops;               /* operands touched: pops + pops_per_arg * arg; -1 not known */
+    int8_t pops;               /* operands touched: pops + pops_per_arg * arg; MT_POPS_* */
     uint8_t pops_per_arg;
     uint8_t jump;
     bool ends;
 };
 
+enum {
+    MT_POPS_UNKNOWN = -1,
+    MT_POPS_ALL_BUT_ONE = -2,  /* whatever it takes, it leaves one result */
+};
+
 /* A macro that this version's opcode.h defines spells its number, any other its own name:
  * so one list serves all versions. */
-#define MT_SPELL(name) #name
+#define MT_SPELL_EXPANDED(name) #name
+#define MT_SPELL(name) MT_SPELL_EXPANDED(name)
 #define MT_OPCODE(name, action, pops) { MT_SPELL(name), action, pops, 0, MT_JUMP_NONE, false }
 #define MT_VARIADIC(name, pops, per_arg) \
     { MT_SPELL(name), MT_ACT_OPAQUE, pops, per_arg, MT_JUMP_NONE, false }
@@ -88,7 +94,6 @@ static const struct mt_opcode opcode_list[] = {
     MT_OPCODE(ROT_THREE, MT_ACT_ROTATE, 0),
     MT_OPCODE(ROT_FOUR, MT_ACT_ROTATE, 0),
     MT_OPCODE(ROT_N, MT_ACT_ROTATE, 0),
-    MT_OPCODE(RESUME, MT_ACT_RESUME, 0),
 
     /* Stores. */
     MT_OPCODE(STORE_FAST, MT_ACT_STORE_FAST, 1),
@@ -141,6 +146,7 @@ static const struct mt_opcode opcode_list[] = {
 
     /* The rest: how many operands they touch. */
     MT_OPCODE(NOP, MT_ACT_OPAQUE, 0),
+    MT_OPCODE(RESUME, MT_ACT_OPAQUE, 0),
     MT_OPCODE(NOT_TAKEN, MT_ACT_OPAQUE, 0),
     MT_OPCODE(PRECALL, MT_ACT_OPAQUE, 0),
     MT_OPCODE(KW_NAMES, MT_ACT_OPAQUE, 0),
@@ -234,6 +240,9 @@ static const struct mt_opcode opcode_list[] = {
     MT_OPCODE(INPLACE_RSHIFT, MT_ACT_OPAQUE, 2),
     MT_OPCODE(MATCH_CLASS, MT_ACT_OPAQUE, 3),
     MT_OPCODE(CLEANUP_THROW, MT_ACT_OPAQUE, 3),
+    MT_OPCODE(MAKE_FUNCTION, MT_ACT_OPAQUE, MT_POPS_ALL_BUT_ONE),
+    MT_OPCODE(FORMAT_VALUE, MT_ACT_OPAQUE, MT_POPS_ALL_BUT_ONE),
+    MT_OPCODE(BUILD_INTERPOLATION, MT_ACT_OPAQUE, MT_POPS_ALL_BUT_ONE),
     MT_VARIADIC(BUILD_TUPLE, 0, 1),
     MT_VARIADIC(BUILD_LIST, 0, 1),
     MT_VARIADIC(BUILD_SET, 0, 1),
@@ -261,7 +270,9 @@ static void fill_table(void)
 {
     if (opcode_table[EXTENDED_ARG])
         return;
-    static const struct mt_opcode unknown = { "", MT_ACT_UNKNOWN, -1, 0, MT_JUMP_NONE, false };
+    static const struct mt_opcode unknown = {
+        "", MT_ACT_UNKNOWN, MT_POPS_UNKNOWN, 0, MT_JUMP_NONE, false,
+    };
     for (size_t i = 0; i < 256; i++)
         opcode_table[i] = &unknown;
     for (size_t i = 0; i < sizeof(opcode_list) / sizeof(*opcode_list); i++) {
@@ -597,7 +608,12 @@ bool mt_opcodes_effect(const struct mt_instruction *instruction, bool jump, int6
 int64_t mt_opcodes_pops(const struct mt_instruction *instruction)
 {
     const struct mt_opcode *opcode = opcode_table[instruction->opcode];
-    return opcode->pops < 0 ? -1 : opcode->pops + (int64_t)opcode->pops_per_arg * instruction->arg;
+    int64_t effect;
+    if (opcode->pops == MT_POPS_ALL_BUT_ONE)
+        return mt_opcodes_effect(instruction, false, &effect) && effect <= 1 ? 1 - effect : -1;
+    if (opcode->pops == MT_POPS_UNKNOWN)
+        return -1;
+    return opcode->pops + (int64_t)opcode->pops_per_arg * instruction->arg;
 }
 
 void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *ret)
@@ -663,14 +679,6 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
         ret->pops = 0;
         break;
     }
-}
-
-bool mt_opcodes_begins_call(const struct mt_instruction *instruction)
-{
-    /* Its argument says where it stands: 0 at the start of a function, in the low two bits
-     * from 3.13 on (gh-111354). */
-    return MT_HAS_MONITORING && instruction->action == MT_ACT_RESUME &&
-           (instruction->arg & 3) == 0;
 }
 
 /* ---- lines ------------------------------------------------------------------------------- */

@@ -40,7 +40,6 @@ enum mt_action {
     MT_ACT_COPY_TWO,           /* push copies of the upper two */
     MT_ACT_SWAP,               /* the arg-th from the top with TOS */
     MT_ACT_ROTATE,             /* TOS goes down to the arg-th from the top */
-    MT_ACT_RESUME,             /* the call begins here */
     MT_ACT_FIRST_STORE,        /* from here on: store sites */
     MT_ACT_STORE_FAST = MT_ACT_FIRST_STORE,
     MT_ACT_DELETE_FAST,
@@ -114,9 +113,6 @@ bool mt_opcodes_effect(const struct mt_instruction *instruction, bool jump, int6
 int64_t mt_opcodes_pops(const struct mt_instruction *instruction);
 
 void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *ret);
-
-/* Is it the instruction at which a call has its arguments (3.12+)? */
-bool mt_opcodes_begins_call(const struct mt_instruction *instruction);
 
 /* The line of each instruction, asked for in ascending order of code units: O(1) amortised. */
 struct mt_lines {
