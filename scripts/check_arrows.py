@@ -57,8 +57,9 @@ C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *
 PYTHON_WITH_GDB = {
     "inject", "target", "breakpoints", "session", "selection", "parameters", "live", "launch", "convenience",
 }  # fmt: skip
-# What can be imported without gdb, and imports it in the functions that need it.
-PYTHON_WITH_GDB_ON_DEMAND = {"errors"}
+# What can be imported without gdb, and imports in functions what needs it: errors, and the
+# package itself, which registers the commands.
+PYTHON_ON_DEMAND = {"errors", ""}
 PYTHON_TOP = "commands"
 
 Graph = dict[str, set[str]]
@@ -192,7 +193,7 @@ def python_modules(directory: Path) -> Graph:
     for name, path in names.items():
         package = [directory.name, *path.relative_to(directory).parent.parts]
         targets = graph[name] = set()
-        for imported in imported_names(path, package, name not in PYTHON_WITH_GDB_ON_DEMAND):
+        for imported in imported_names(path, package, name not in PYTHON_ON_DEMAND):
             first, _, rest = imported.partition(".")
             if first == "gdb":
                 targets.add("gdb")

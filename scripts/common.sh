@@ -92,6 +92,6 @@ git_files() {
 
 # shell_scripts — ours that begin with #!/bin/bash.
 shell_scripts() {
-    grep -lE '^#!/bin/bash' scripts/* .ci/*
+    grep -lE --directories=skip '^#!/bin/bash' scripts/* .ci/*
     echo scripts/common.sh
 }
