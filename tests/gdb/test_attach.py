@@ -1,0 +1,173 @@
+"""`memtrace on` in a process that gdb attaches to, in every state that it may be in: it is
+bounded, and the process goes on as if nobody had been there.
+
+MEMTRACE_ATTACH_ROUNDS: how often each state is entered (default 3; CI uses 50)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from processes import assert_free, changed_text, thread_count
+from session import GdbSession, run_batch, slowness
+from targets import Target
+
+ROUNDS = int(os.environ.get("MEMTRACE_ATTACH_ROUNDS", "3"))
+STATES = ("sleep", "bytecode", "accept", "select", "join", "lock", "native", "allocator")
+
+
+def attach(gdb: GdbSession, pid: int) -> None:
+    gdb.command(f"attach {pid}")
+    assert gdb.inferior_pid == pid, gdb.transcript()
+
+
+def enter(gdb: GdbSession, pid: int) -> float:
+    """Attach, on, off, detach. Returns the seconds that `memtrace on` took."""
+    attach(gdb, pid)
+    begin = time.monotonic()
+    said = gdb.command("memtrace on")
+    seconds = time.monotonic() - begin
+    assert said.startswith(f"memtrace: recording CPython 3.11.2, process {pid}, "), said
+    said = gdb.command("memtrace off")
+    assert said.startswith("memtrace: off, "), said
+    gdb.command("detach")
+    return seconds
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_attach_leaves_the_process_as_it_was(state: str) -> None:
+    with Target("attach_states.py", state) as target, GdbSession() as gdb:
+        threads = thread_count(target.pid)
+        for _ in range(ROUNDS):
+            assert enter(gdb, target.pid) < 5 * slowness()
+            assert_free(target.pid, threads)
+        assert changed_text(target.pid) == []
+        assert target.finish() == "right"
+
+
+def test_a_long_call_that_holds_the_gil_is_armed_then_installed() -> None:
+    with Target("attach_states.py", "gil") as target, GdbSession() as gdb:
+        gdb.command("python import memtrace.session")
+        gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+        armed = 0
+        for _ in range(ROUNDS):
+            attach(gdb, target.pid)
+            said = gdb.command("memtrace on")
+            if "memtrace: armed: waits for Python's global lock (GIL), held by thread 1" in said:
+                armed += 1
+                gdb.command("python memtrace.session.WAIT_SECONDS = 60")
+                said = gdb.command("memtrace on")
+                gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+            assert "memtrace: recording" in said, gdb.transcript()
+            gdb.command("python memtrace.session.WAIT_SECONDS = 60")
+            assert "memtrace: off" in gdb.command("memtrace off")
+            gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+            gdb.command("detach")
+            assert_free(target.pid, 1)
+        assert armed, "the lock was free each time: the state does not do what it is for"
+        assert changed_text(target.pid) == []
+        assert target.finish() == "right"
+
+
+def test_the_outcome_of_an_armed_request_is_told_at_the_next_stop() -> None:
+    with Target("attach_states.py", "gil") as target, GdbSession("-p", str(target.pid)) as gdb:
+        gdb.command("python import memtrace.session")
+        for _ in range(20):
+            gdb.command("python memtrace.session.WAIT_SECONDS = 0.01")
+            if "armed" in gdb.command("memtrace on"):
+                break
+            gdb.command("python memtrace.session.WAIT_SECONDS = 60")
+            gdb.command("memtrace off")
+        else:
+            pytest.fail("the lock was free 20 times")
+        gdb.resume()
+        deadline = time.monotonic() + 30 * slowness()
+        said = gdb.interrupt()
+        while "memtrace: recording" not in said:
+            assert time.monotonic() < deadline, gdb.transcript()
+            gdb.resume()
+            said = gdb.interrupt()
+        gdb.command("python memtrace.session.WAIT_SECONDS = 60")
+        gdb.command("memtrace off")
+        gdb.command("detach")
+        assert target.finish() == "right"
+
+
+def test_an_idle_process_is_entered_in_a_third_of_a_second() -> None:
+    with Target("attach_states.py", "sleep") as target, GdbSession() as gdb:
+        seconds = [enter(gdb, target.pid) for _ in range(5)]
+        assert sorted(seconds)[2] < 0.3 * slowness(), seconds
+
+
+def test_detach_leaves_it_recording_and_a_second_gdb_reads_the_same_events() -> None:
+    with Target("ticks.py") as target:
+        first = run_batch(
+            "-p", str(target.pid), commands=["memtrace on", "memtrace log --json"]
+        ).check()
+        assert "memtrace: recording" in first.stdout
+        with GdbSession("-p", str(target.pid)) as gdb:
+            events = gdb.command("memtrace log --func tick --last 2")
+            assert "[tick:" in events, gdb.transcript()
+            gdb.command("detach")
+            gdb.command(f"attach {target.pid}")
+            assert "memtrace: off" in gdb.command("memtrace off")
+            kept = gdb.command("memtrace log --json --last 1000")
+        with GdbSession("-p", str(target.pid)) as gdb:
+            assert gdb.command("memtrace log --json --last 1000") == kept
+        assert target.finish() == "equal"
+
+
+def test_frames_that_already_run_are_covered_from_their_next_store_on() -> None:
+    with Target("attach_states.py", "bytecode") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            assert "recording" in gdb.command("memtrace on")
+            gdb.resume()
+            gdb.interrupt()
+            said = gdb.command("memtrace log --var total --last 3")
+            assert "[spin:" in said, gdb.transcript()
+            gdb.command("memtrace off")
+        assert target.finish() == "right"
+
+
+def test_gdb_is_as_it_was() -> None:
+    """Settings, signals, breakpoints, thread and frame."""
+    look = (
+        "show scheduler-locking",
+        "show unwindonsignal",
+        "show language",
+        "show confirm",
+        "show print thread-events",
+        "info signals",
+        "info breakpoints",
+        "frame",
+        "python print(gdb.selected_thread().ptid)",
+    )
+    with Target("attach_states.py", "accept") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            gdb.command("set scheduler-locking step")
+            gdb.command("handle SIGUSR1 stop print nopass")
+            gdb.command("break abort")
+            gdb.command("thread 2")
+            gdb.command("frame 1")
+            before = [gdb.command(text) for text in look]
+            assert "recording" in gdb.command("memtrace on")
+            assert [gdb.command(text) for text in look] == before
+            gdb.command("memtrace off")
+            assert [gdb.command(text) for text in look] == before
+            gdb.command("set scheduler-locking off")
+        assert target.finish() == "right"
+
+
+def test_a_process_that_stands_at_a_breakpoint_is_not_moved() -> None:
+    with Target("attach_states.py", "bytecode") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            gdb.command("tbreak select")
+            gdb.send("continue")
+            gdb.expect("Temporary breakpoint 1")
+            gdb.expect_prompt()
+            place = gdb.command("python print(gdb.selected_frame().pc())")
+            said = gdb.command("memtrace on")
+            assert "memtrace: armed" in said or "memtrace: recording" in said
+            assert gdb.command("python print(gdb.selected_frame().pc())") == place
+        assert target.finish() == "right"
