@@ -256,12 +256,12 @@ def run_program(source: str, path: str) -> None:
     try:
         exec(compile(source, path, "exec"), main)
     except BaseException as error:
-        print(f"{type(error).__name__} left the program at line {_line_of(error, path)}")
+        print(f"{type(error).__name__} left the program at {_lines_of(error, path)}")
 
 
-def _line_of(error: BaseException, path: str) -> int:
-    return next((frame.lineno for frame in reversed(traceback.extract_tb(error.__traceback__))
-                 if frame.filename == path), 0)
+def _lines_of(error: BaseException, path: str) -> str:
+    return " ".join(f"line {frame.lineno}" for frame in
+                    traceback.extract_tb(error.__traceback__) if frame.filename == path)
 
 
 def main(arguments: list[str]) -> None:

@@ -114,7 +114,7 @@ def slot_of(kind):
         value.value = value
         value.value = None
         del value.value
-    elif kind in (Plain, Text, Number, Items, Table, Problem):
+    elif any(kind is other for other in (Plain, Text, Number, Items, Table, Problem)):
         value.value = value
         value.value = None
         value.other = 1

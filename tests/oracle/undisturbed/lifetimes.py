@@ -80,6 +80,16 @@ def local():
     return len(xs)
 
 
+def arguments(first, *rest, key):
+    kept.append(watch(first))
+    first = None
+    mark("argument replaced")
+    rest = None
+    mark("rest replaced")
+    del key
+    mark("key deleted")
+
+
 def generator():
     thing = Thing("generator's")
     try:
@@ -90,6 +100,8 @@ def generator():
 
 local()
 mark("returned")
+arguments(Thing("u"), Thing("v"), key=Thing("w"))
+mark("arguments returned")
 it = generator()
 next(it)
 del it
