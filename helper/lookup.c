@@ -154,19 +154,32 @@ static bool key_is_plain(PyObject *key, int depth, int *items)
     return true;
 }
 
+/* The hash of a plain key; false: not a plain one. */
+static bool hash_key(PyObject *key, Py_hash_t *ret)
+{
+    int items = KEY_ITEMS;
+    /* Nearly always: a name, whose hash was needed before. */
+    if (PyUnicode_CheckExact(key)) {
+        *ret = ((PyASCIIObject *)key)->hash;
+        if (*ret != -1)
+            return true;
+    }
+    if (!key_is_plain(key, 0, &items))
+        return false;
+    *ret = Py_TYPE(key)->tp_hash(key);
+    return true;
+}
+
 /* ---- dicts ---------------------------------------------------------------------------------- */
 
 static enum mt_found find_in_table(const struct mt_table *table, PyObject *key, PyObject **ret)
 {
-    int items = KEY_ITEMS;
-    *ret = NULL;
-    if (!key_is_plain(key, 0, &items))
-        return MT_UNREADABLE;
-    Py_hash_t hash = PyUnicode_CheckExact(key) ? ((PyASCIIObject *)key)->hash : -1;
-    if (hash == -1)
-        hash = Py_TYPE(key)->tp_hash(key);
+    Py_hash_t hash;
     struct mt_probe probe;
     PyObject *other, *value;
+    *ret = NULL;
+    if (!hash_key(key, &hash))
+        return MT_UNREADABLE;
     mt_pyobject_probe(table, hash, &probe);
     while (mt_pyobject_probe_next(&probe, &other, &value)) {
         switch (match_keys(key, other)) {

@@ -56,6 +56,9 @@ static uint64_t item_word(PyObject *item)
     PyTypeObject *type = Py_TYPE(item);
     uint64_t seed = mix(1, (uintptr_t)type);
     struct mt_characters characters;
+    int32_t small;
+    if (type == &PyLong_Type && mt_pyobject_small_int(item, &small))
+        return mix(seed, (uint64_t)small);
     if (type == &PyLong_Type) {
         struct mt_digits number = mt_pyobject_digits(item);
         return bytes_word(item, mix(seed, number.negative), number.digits,

@@ -211,7 +211,7 @@ static size_t room(const struct writer *writer)
 }
 
 /* The caller has made sure that there is room. */
-static void put(struct writer *writer, const void *bytes, size_t size)
+static inline void put(struct writer *writer, const void *bytes, size_t size)
 {
     memcpy(writer->at, bytes, size);
     writer->at += size;
@@ -659,6 +659,14 @@ static bool put_nested(struct writer *writer, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool known;
+    int32_t small;
+    if (type == &PyLong_Type && mt_pyobject_small_int(object, &small)) {
+        if (room(writer) < 1 + sizeof small)
+            return false;
+        PUT(writer, uint8_t, MT_TAG_INT32);
+        PUT(writer, int32_t, small);
+        return true;
+    }
     if (object == Py_None)
         return put_tag(writer, MT_TAG_NONE);
     if (type == &PyBool_Type)

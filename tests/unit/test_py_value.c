@@ -20,15 +20,24 @@ static void configure(uint32_t size, const char *redact)
     mt_value_configure(&(struct mt_value_options){ .size = size, .redact = redact });
 }
 
-/* The name that was defined for a type id, read back from the buffer. */
+/* The name that was defined for a type id, read back from the buffer: all definitions here
+ * are of types. */
 static const char *defined_type(uint32_t type, void *context)
 {
-    uint8_t pattern[5] = { MT_DEF_TYPE };
-    memcpy(pattern + 1, &type, 4);
-    const char *begin = (const char *)mt_control + mt_control->packets_offset;
-    const char *found = memmem(begin, (size_t)mt_control->buffer_bytes - mt_control->packets_offset,
-                               pattern, sizeof pattern);
-    return found ? found + sizeof pattern : "";
+    for (uint32_t i = 0; i < mt_control->packet_count; i++) {
+        const char *packet = (const char *)mt_control + mt_control->packets_offset +
+                             (size_t)i * MT_PACKET_BYTES;
+        const struct mt_packet_header *header = (const void *)packet;
+        if (header->magic != MT_CTF_MAGIC || header->stream_id != MT_STREAM_DEFS)
+            continue;
+        const char *end = packet + header->content_bits / 8;
+        for (const char *at = packet + sizeof *header; at < end; at += 5 + strlen(at + 5) + 1) {
+            assert_int_equal(*at, MT_DEF_TYPE);
+            if (memcmp(at + 1, &type, 4) == 0)
+                return at + 5;
+        }
+    }
+    return "";
 }
 
 /* Also checks that the encoding is exactly as long as it says. */
