@@ -156,7 +156,7 @@ class Reader:
         self._text = ctypes.create_string_buffer(8192)
         error = ctypes.create_string_buffer(abi.DETAIL_BYTES)
         status = opener(self._library, self._handle, error)  # type: ignore[arg-type]
-        _check(status, error, f"{name} cannot be read")
+        _check(status, error, name, "cannot be read")
 
     @classmethod
     def open_file(cls, path: str, offset: int, size: int, live: bool) -> "Reader":
@@ -314,13 +314,14 @@ class Reader:
             status = self._library.mt_reader_save(
                 self._open_handle(), os.fsencode(directory), error
             )
-        _check(status, error, f"{directory} cannot be written")
+        _check(status, error, directory, "cannot be written")
 
 
-def _check(status: int, error: "ctypes.Array[ctypes.c_char]", what: str) -> None:
+def _check(status: int, error: "ctypes.Array[ctypes.c_char]", name: str, failed: str) -> None:
+    """Raise what a function of the library has to say, unless all went well."""
     if status != Status.OK:
         detail = _text(error.value) or _status_name(status)
-        raise MemtraceError(f"{what}: {detail}")
+        raise MemtraceError(detail if name in detail else f"{name} {failed}: {detail}")
 
 
 def _status_name(status: int) -> str:

@@ -57,8 +57,11 @@ def stack() -> Stack:
     selected = gdb.selected_thread()
     if selected is None:
         raise MemtraceError("no thread is selected", "info threads, thread N")
-    if selected.is_running():
-        raise MemtraceError("the thread is running", "interrupt it (^C) first")
+    try:
+        # Not is_running(): that is so, too, while gdb asks a condition whether to stop.
+        gdb.newest_frame()
+    except gdb.error as error:
+        raise MemtraceError(f"the thread can't be read: {error}", "interrupt it (^C)") from None
     tstate = _hit_tstate(selected.ptid[1]) or _listed_tstate(reader, selected.ptid[1])
     if not tstate:
         raise MemtraceError(

@@ -55,6 +55,11 @@ Works on a live process, after it has ended, on a core file and on a loaded reco
         wanted = events.to_filter(arguments, current.reader)
         wanted.last = arguments.last
         show = _form(arguments)
+        if arguments.follow and not _is_written(current):
+            raise MemtraceError(
+                "nothing is written here any more: the process has ended",
+                "memtrace log, without --follow",
+            )
         events.show_losses(current, quietly=arguments.json)
         last = _print(current, wanted, show)
         if arguments.follow:
@@ -94,11 +99,6 @@ def _print(current: session.Session, wanted: Filter, show: Any) -> int:
 def _follow(current: session.Session, wanted: Filter, show: Any, last: int) -> None:
     """New events, until ^C. The process is another gdb's, or stopped: gdb can't run it
     meanwhile; `memtrace on --live` is for that."""
-    if not _is_written(current):
-        raise MemtraceError(
-            "nothing is written here any more: the process has ended",
-            "memtrace log, without --follow",
-        )
     wanted.last = 0
     try:
         while _is_written(current):
