@@ -262,7 +262,8 @@ enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
         // for the next query, so that an answer has no gaps that fill later. The last number
         // given out may still be on its way into a packet.
         ret->horizon = __atomic_load_n(&control->next_seq, __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);  // pairs with the commits: orders the copies
+        // Pairs with take_seq() in ring.c: definitions of what is numbered so far are there.
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
     }
     for (uint32_t i = 0; source->buffer && i < source->packet_count && status == MT_OK; i++)
         status = list_slot(source, i, stream, ret);
@@ -283,52 +284,62 @@ enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
     return MT_OK;
 }
 
-/* Copy one packet to `to`; false if it was reused or is damaged. */
-static bool copy_packet(const struct mt_source *source, struct mt_packet *packet, uint8_t *to)
+/* MT_OVERWRITTEN if it was reused or is damaged. */
+static enum mt_status copy_packet(const struct mt_source *source, struct mt_packet *packet)
 {
     const uint8_t *from = packet_at(source, packet->index);
     const struct mt_packet_header *header = (const struct mt_packet_header *)(const void *)from;
     // Pairs with the commit in mt_ring_append(): all events up to there are whole.
     uint64_t bits = __atomic_load_n(&header->content_bits, __ATOMIC_ACQUIRE);
     if (bits % 8 != 0 || bits / 8 < sizeof *header || bits / 8 > MT_PACKET_BYTES)
-        return false;
+        return MT_OVERWRITTEN;
     packet->content = (uint32_t)(bits / 8);
-    copy_live(to, from, packet->content);
-    return !was_reused(source, packet->index, packet->generation);
+    packet->copy = malloc(packet->content + sizeof(any_word));
+    if (!packet->copy)
+        return MT_NO_MEMORY;
+    copy_live(packet->copy, from, packet->content);
+    packet->bytes = packet->copy;
+    if (!was_reused(source, packet->index, packet->generation))
+        return MT_OK;
+    mt_packet_release(packet);
+    return MT_OVERWRITTEN;
 }
 
-enum mt_status mt_packets_load(const struct mt_source *source, struct mt_packet_list *list)
+enum mt_status mt_packet_fetch(const struct mt_source *source, struct mt_packet *packet)
 {
-    if (!source->buffer)
-        return MT_OK;
-    if (source->live && list->count > 0) {
-        // Not all of it is touched: only the pages that are copied to take memory.
-        list->copies = malloc(list->count * MT_PACKET_BYTES);
-        if (!list->copies)
-            return MT_NO_MEMORY;
-    }
+    if (source->live)
+        return copy_packet(source, packet);
+    if (source->buffer)
+        packet->bytes = packet_at(source, packet->index);
+    return MT_OK;
+}
+
+void mt_packet_release(struct mt_packet *packet)
+{
+    free(packet->copy);
+    packet->copy = NULL;
+    packet->bytes = NULL;
+}
+
+enum mt_status mt_packets_fetch(const struct mt_source *source, struct mt_packet_list *list)
+{
     size_t kept = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        struct mt_packet packet = list->packets[i];
-        if (source->live) {
-            uint8_t *copy = list->copies + kept * MT_PACKET_BYTES;
-            packet.bytes = copy;
-            if (!copy_packet(source, &packet, copy)) {
-                list->torn++;
-                continue;
-            }
-        } else {
-            packet.bytes = packet_at(source, packet.index);
-        }
-        list->packets[kept++] = packet;
+    enum mt_status status = MT_OK;
+    for (size_t i = 0; i < list->count && status != MT_NO_MEMORY; i++) {
+        status = mt_packet_fetch(source, &list->packets[i]);
+        if (status == MT_OK)
+            list->packets[kept++] = list->packets[i];
+        else
+            list->torn++;
     }
     list->count = kept;
-    return MT_OK;
+    return status == MT_NO_MEMORY ? status : MT_OK;
 }
 
 void mt_packets_free(struct mt_packet_list *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        free(list->packets[i].copy);
     free(list->packets);
-    free(list->copies);
     *list = (struct mt_packet_list){ 0 };
 }

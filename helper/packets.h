@@ -29,7 +29,8 @@ struct mt_source {
 
 /* A packet as it was when it was listed. */
 struct mt_packet {
-    const uint8_t *bytes;              /* header and events; NULL before mt_packets_load() */
+    const uint8_t *bytes;              /* header and events; NULL before mt_packet_fetch() */
+    uint8_t *copy;                     /* `bytes`, where it was copied: owned, else NULL */
     uint32_t content;                  /* bytes of both */
     uint32_t pid, tid;
     uint64_t packet_seq, first_seq, begin_ns, end_ns, discarded;
@@ -43,7 +44,6 @@ struct mt_packet_list {
     size_t count, capacity;
     uint64_t torn;                     /* dropped: reused while they were read, or damaged */
     uint64_t horizon;                  /* live: events from this seq on came too late */
-    uint8_t *copies;                   /* of a live buffer's packets */
 };
 
 /* Check that `bytes` bytes at `buffer` are a buffer that this version reads, and make it the
@@ -59,9 +59,14 @@ void mt_source_deinit(struct mt_source *source);
  * so, else MT_OK. */
 enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
                                struct mt_packet_list *ret);
-/* Give every packet of the list its bytes; drop those that were reused since. */
-enum mt_status mt_packets_load(const struct mt_source *source, struct mt_packet_list *list);
+/* Give every packet of the list its bytes; drop and count those that were reused since. */
+enum mt_status mt_packets_fetch(const struct mt_source *source, struct mt_packet_list *list);
 void mt_packets_free(struct mt_packet_list *list);
+
+/* Give one packet its bytes: a copy of a live buffer's. MT_OVERWRITTEN if it was reused since
+ * it was listed, MT_NO_MEMORY. */
+enum mt_status mt_packet_fetch(const struct mt_source *source, struct mt_packet *packet);
+void mt_packet_release(struct mt_packet *packet);
 
 /* Writes to `error`, returns `status`. */
 enum mt_status mt_packets_error(char *error, enum mt_status status, const char *format, ...)

@@ -4,9 +4,9 @@
  * Threads: one reader is used by one thread at a time.
  *
  * The way of a query: list the packets' headers, leave out those that can't hold a match,
- * copy the others (live), read new definitions, decide for every store site whether its
- * events match, then decode. So an event costs its decoding and a look at a table; text is
- * made for what is given out only. */
+ * read new definitions, decide for every store site whether its events match, then decode;
+ * of a live buffer the packets that hold a match are copied at once. So an event costs its
+ * decoding and a look at a table; text is made for what is given out only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -305,7 +305,7 @@ static inline bool matches(struct mt_cursor *cursor, const struct mt_raw_event *
            (filter->activation == 0 || event->activation == filter->activation);
 }
 
-/* Drop the packets that can't hold a match. */
+/* Drop the packets that, by their headers, can't hold a match. */
 static void select_packets(struct mt_packet_list *list, const struct mt_filter *filter)
 {
     size_t kept = 0;
@@ -318,6 +318,31 @@ static void select_packets(struct mt_packet_list *list, const struct mt_filter *
         list->packets[kept++] = *packet;
     }
     list->count = kept;
+}
+
+/* Fetch all packets now, before they are overwritten, but keep only those with a match. */
+static enum mt_status fetch_matching_packets(struct mt_cursor *cursor)
+{
+    struct mt_packet_list *list = &cursor->list;
+    size_t kept = 0, i = 0;
+    enum mt_status status = MT_OK;
+    for (; i < list->count && status != MT_NO_MEMORY; i++) {
+        struct mt_packet *packet = &list->packets[i];
+        status = mt_packet_fetch(&cursor->reader->source, packet);
+        if (status != MT_OK)
+            continue;
+        struct mt_decoder decoder = mt_decoder_begin(packet->bytes, packet->content);
+        struct mt_raw_event event;
+        bool found = false;
+        while (!found && mt_decode_event(&decoder, &event) == MT_DECODED_EVENT)
+            found = matches(cursor, &event);
+        if (found)
+            list->packets[kept++] = *packet;
+        else
+            mt_packet_release(packet);
+    }
+    list->count = kept;
+    return status == MT_NO_MEMORY ? status : MT_OK;
 }
 
 /* ---- merging threads ----------------------------------------------------------------- */
@@ -362,6 +387,11 @@ static bool is_same_thread(const struct mt_packet *a, const struct mt_packet *b)
 
 static enum mt_status begin_streams(struct mt_cursor *cursor)
 {
+    const struct mt_source *source = &cursor->reader->source;
+    enum mt_status status = source->live ? fetch_matching_packets(cursor)
+                                         : mt_packets_fetch(source, &cursor->list);
+    if (status != MT_OK)
+        return status;
     size_t count = cursor->list.count;
     const struct mt_packet *packets = cursor->list.packets;
     cursor->streams = calloc(count + 1, sizeof *cursor->streams);
@@ -428,17 +458,24 @@ static enum mt_status keep_match(struct mt_cursor *cursor, struct match match)
     return MT_OK;
 }
 
-static enum mt_status keep_matches_of(struct mt_cursor *cursor, const struct mt_packet *packet)
+static enum mt_status keep_matches_of(struct mt_cursor *cursor, struct mt_packet *packet)
 {
+    enum mt_status status = mt_packet_fetch(&cursor->reader->source, packet);
+    if (status != MT_OK)
+        return status == MT_OVERWRITTEN ? MT_OK : status;
     struct mt_decoder decoder = mt_decoder_begin(packet->bytes, packet->content);
     struct mt_raw_event event;
-    enum mt_status status = MT_OK;
+    bool needed = false;
     const uint8_t *at = decoder.at;
     while (status == MT_OK && mt_decode_event(&decoder, &event) == MT_DECODED_EVENT) {
-        if (matches(cursor, &event))
+        if (matches(cursor, &event)) {
             status = keep_match(cursor, (struct match){ event.seq, event.time_ns, packet, at });
+            needed = true;
+        }
         at = decoder.at;
     }
+    if (!needed)
+        mt_packet_release(packet);
     return status;
 }
 
@@ -459,7 +496,7 @@ static int compare_matches(const void *left, const void *right)
 static enum mt_status find_last(struct mt_cursor *cursor)
 {
     size_t count = cursor->list.count;
-    const struct mt_packet **order = calloc(count + 1, sizeof *order);
+    struct mt_packet **order = calloc(count + 1, sizeof *order);
     if (!order)
         return MT_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
@@ -508,10 +545,8 @@ static enum mt_status prepare(struct mt_cursor *cursor, const struct mt_filter *
     if (cursor->filter.until_seq >= cursor->list.horizon)
         cursor->filter.until_seq = cursor->list.horizon - 1;
     select_packets(&cursor->list, &cursor->filter);
-    status = mt_packets_load(&reader->source, &cursor->list);
-    // After the events: a definition is written before the first event that names it.
-    if (status == MT_OK)
-        status = mt_catalog_refresh(&reader->catalog, &reader->source);
+    // After the horizon: a definition is written before the first event that names it.
+    status = mt_catalog_refresh(&reader->catalog, &reader->source);
     if (status == MT_OK)
         status = judge_sites(cursor, filter);
     if (status == MT_OK)
@@ -720,22 +755,25 @@ void mt_reader_totals(struct mt_reader *reader, struct mt_totals *ret)
     struct mt_packet_list list;
     if (mt_packets_list(&reader->source, MT_STREAM_EVENTS, &list) != MT_OK)
         return;
-    if (mt_packets_load(&reader->source, &list) == MT_OK) {
-        uint64_t discarded = 0;
-        ret->packets = list.count;
-        for (size_t i = 0; i < list.count; i++) {
-            const struct mt_packet *packet = &list.packets[i];
-            count_packet(packet, list.horizon, ret);
-            if (i == 0 || !is_same_thread(packet - 1, packet)) {
-                ret->threads++;
-                ret->discarded += discarded;
-                discarded = 0;
-            }
-            if (packet->discarded > discarded)
-                discarded = packet->discarded;
+    uint64_t discarded = 0;            // of the thread so far
+    for (size_t i = 0; i < list.count; i++) {
+        struct mt_packet *packet = &list.packets[i];
+        if (i == 0 || !is_same_thread(packet - 1, packet)) {
+            ret->threads++;
+            ret->discarded += discarded;
+            discarded = 0;
         }
-        ret->discarded += discarded;
+        if (packet->discarded > discarded)
+            discarded = packet->discarded;
+        if (mt_packet_fetch(&reader->source, packet) != MT_OK) {
+            ret->torn++;
+            continue;
+        }
+        ret->packets++;
+        count_packet(packet, list.horizon, ret);
+        mt_packet_release(packet);
     }
+    ret->discarded += discarded;
     // The control block also knows what was dropped after a thread's last packet began.
     const struct mt_control *control = mt_reader_control(reader);
     if (control)

@@ -310,11 +310,11 @@ static enum mt_status save_streams(struct saving *saving)
     struct mt_packet_list events = { 0 }, definitions = { 0 };
     enum mt_status status = mt_packets_list(saving->source, MT_STREAM_EVENTS, &events);
     if (status == MT_OK)
-        status = mt_packets_load(saving->source, &events);
+        status = mt_packets_fetch(saving->source, &events);
     if (status == MT_OK)
         status = mt_packets_list(saving->source, MT_STREAM_DEFS, &definitions);
     if (status == MT_OK)
-        status = mt_packets_load(saving->source, &definitions);
+        status = mt_packets_fetch(saving->source, &definitions);
     saving->horizon = events.horizon;
     if (status == MT_OK)
         status = save_events(saving, &events);

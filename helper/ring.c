@@ -360,10 +360,11 @@ static bool open_packet(struct mt_ring *ring, uint64_t seq, uint64_t time_ns)
 }
 
 /* Number of the next event of this process. Its time is taken right after it, so that
- * numbers follow time as far as threads that run at once let them. */
+ * numbers follow time as far as threads that run at once let them. Release pairs with the
+ * horizon in packets.c: who sees the number sees the definitions that its event names. */
 static inline uint64_t take_seq(struct mt_control *control)
 {
-    return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELAXED);
+    return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELEASE);
 }
 
 static inline uint8_t *put(uint8_t *at, const void *bytes, size_t size)
