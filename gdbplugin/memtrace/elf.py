@@ -63,14 +63,15 @@ class Segment:
 class Elf:
     """The dynamic symbols of one file.
 
-    `symbols`: name → Symbol, the default version where there are several.
+    `read`: bytes at an address, before relocation; of from_bytes() and from_memory() only, a
+    file is closed by then. `symbols`: name → Symbol, the default version where there are several.
     `imports`: address of a slot of the global offset table → name of the function that the
     loader puts there. Addresses are before relocation: add bias()."""
 
     def __init__(self, header: bytes, read: Read, table: bytes) -> None:
         self.machine = _machine(header)
         self.segments = list(_segments(header, table))
-        self._read = read
+        self.read = read
         self.symbols: Dict[str, Symbol] = {}
         self.imports: Dict[int, str] = {}
         self._starts: List[int] = []
@@ -106,14 +107,14 @@ class Elf:
         for segment in self.segments:
             if segment.kind == PT_DYNAMIC:
                 size = segment.file_size & -16
-                data = self._read(segment.address, size)
+                data = self.read(segment.address, size)
                 return dict(struct.iter_unpack("<QQ", data))  # each tag we use comes once
         return {}
 
     def _table(self, address: int, size: int) -> bytes:
         if size < 0 or size > _TABLE_MAX:
             raise ElfError(f"table of {size} bytes")
-        return self._read(self._unrelocated(address), size)
+        return self.read(self._unrelocated(address), size)
 
     def _unrelocated(self, address: int) -> int:
         """The loader writes relocated addresses into a mapped dynamic section."""
@@ -181,7 +182,10 @@ class Elf:
 def from_bytes(data: "mmap.mmap | bytes") -> Elf:
     """An ELF file, whole. Raises ElfError."""
     header = data[:64]
-    segments = list(_segments(header, _program_headers(header, lambda o, n: data[o : o + n])))
+    table = _program_headers(header, lambda offset, size: data[offset : offset + size])
+    segments = list(_segments(header, table))
+    if any(s.offset + s.file_size > len(data) for s in segments):
+        raise ElfError("it ends early")
 
     def read(address: int, size: int) -> bytes:
         for segment in segments:
@@ -194,7 +198,7 @@ def from_bytes(data: "mmap.mmap | bytes") -> Elf:
                     return found
         raise ElfError(f"no {size} bytes at {address:#x}")
 
-    return Elf(header, read, _program_headers(header, lambda o, n: data[o : o + n]))
+    return Elf(header, read, table)
 
 
 def from_file(path: str) -> Elf:

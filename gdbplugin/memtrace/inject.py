@@ -314,6 +314,8 @@ class Calls:
         if problem:
             if alarm.fired:
                 problem = f"a function called in the process did not return in {seconds:g} s"
+            elif "signaled while in a function" in problem:
+                problem = "a function called in the process crashed; gdb has undone the call"
             raise MemtraceError(problem, "let the process run for a moment, then try again")
         return result
 

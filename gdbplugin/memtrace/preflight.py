@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, Optional, Tuple
 
 from . import elf, procfs
+from .abi import ABI_VERSION
 from .errors import MemtraceError
 from .image import Image, Images
 from .reader import library_directories
@@ -100,13 +101,30 @@ def find_helper(interpreter: Interpreter, pid: int) -> Path:
     directories = library_directories()
     for directory in directories:
         if (directory / name).is_file():
-            return (directory / name).resolve()
+            helper = (directory / name).resolve()
+            _check_helper(helper, interpreter)
+            return helper
     where = ", ".join(map(str, directories))
     raise MemtraceError(
         f"the process runs CPython {interpreter.version} ({interpreter.soabi}); its helper "
         f"{name} is not in {where}",
         build_command(interpreter, pid),
     )
+
+
+def _check_helper(helper: Path, interpreter: Interpreter) -> None:
+    """Refuse a file that is damaged or of another memtrace. The loader would believe it: a file
+    that ends early kills the process that loads it."""
+    remedy = "build it again: cmake --build BUILD"
+    try:
+        parsed = elf.from_bytes(helper.read_bytes())
+        build = parsed.symbols["memtrace_build"]
+        text = parsed.read(build.value, build.size).split(b"\0")[0].decode()
+    except (elf.ElfError, OSError, KeyError, ValueError) as error:
+        raise MemtraceError(f"{helper} is damaged: {error}", remedy) from None
+    expected = f"memtrace ABI {ABI_VERSION} {interpreter.soabi} "
+    if not text.startswith(expected):
+        raise MemtraceError(f"{helper} is {text!r}, not {expected.strip()!r}", remedy)
 
 
 def build_command(interpreter: Interpreter, pid: int) -> str:
