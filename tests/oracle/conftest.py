@@ -1,23 +1,30 @@
-"""Lets the tests import the modules beside them, and says why they can't run where they can't."""
+"""What all tests here need before they are collected: paths, a seed, the right interpreter."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "gdbplugin")]
 ORACLE_VERSIONS = {(3, 11)}
+sys.path[:0] = [str(HERE), str(HERE.parent.parent / "gdbplugin")]
 
-collect_ignore: list[str] = ["programs"]
+# Set before pytest-xdist starts its workers: they all take the same.
+os.environ.setdefault("MEMTRACE_SEED", str(int(time.time())))
+if "MEMTRACE_BUILD" in os.environ:
+    os.environ.setdefault("MEMTRACE_LIB", str(Path(os.environ["MEMTRACE_BUILD"], "lib").resolve()))
+
+collect_ignore = ["programs", "undisturbed"]
 if sys.version_info[:2] not in ORACLE_VERSIONS:
     collect_ignore += ["test_oracle.py", "test_undisturbed.py"]
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    if sys.version_info[:2] in ORACLE_VERSIONS:
-        return None
-    return (f"tests/oracle: not run, its oracle knows the frames of CPython 3.11 and not of "
-            f"{sys.version_info[0]}.{sys.version_info[1]}")
+def pytest_report_header(config: pytest.Config) -> str:
+    if sys.version_info[:2] not in ORACLE_VERSIONS:
+        return (f"tests/oracle: not run, its oracle knows the frames of CPython 3.11 and not of "
+                f"{sys.version_info[0]}.{sys.version_info[1]}")
+    return f"tests/oracle: MEMTRACE_SEED={os.environ['MEMTRACE_SEED']}"

@@ -176,7 +176,7 @@ def key_text(expression: Expression) -> str:
 def final_key_text(expression: Expression, key: Any) -> str:
     """The key of an item event: its value where that is a small scalar, else as written."""
     kind = type(key)
-    if key is None or kind in (bool, float) or kind is int and -2 ** 63 <= key < 2 ** 63:
+    if key is None or kind is bool or kind is float or kind is int and -2 ** 63 <= key < 2 ** 63:
         return values.text(key)
     if kind is str and len(key.encode("utf-8", "surrogatepass")) <= 64:
         return values.text(key)

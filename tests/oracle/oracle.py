@@ -116,7 +116,7 @@ def _sets_generically(kind: type) -> bool:
     for name in ("__setattr__", "__delattr__"):
         for base in values.mro(kind):
             if name in type.__dict__["__dict__"].__get__(base):
-                if base not in GENERIC_SETTERS:
+                if not values.is_one_of(base, GENERIC_SETTERS):
                     return False
                 break
     return True
@@ -124,7 +124,8 @@ def _sets_generically(kind: type) -> bool:
 
 def bound_item(container: Any, key: Any) -> Look:
     kind = type(container)
-    if kind in (list, bytearray, collections.deque) and type(key) in (int, bool):
+    if (values.is_one_of(kind, (list, bytearray, collections.deque))
+            and values.is_one_of(type(key), (int, bool))):
         try:
             return look(container[key])
         except IndexError:
@@ -137,8 +138,8 @@ def bound_item(container: Any, key: Any) -> Look:
 def _is_plain_key(key: Any) -> bool:
     scalars = (str, int, bool, type(None), float, bytes)
     if type(key) is tuple:
-        return all(type(part) in scalars for part in key)
-    return type(key) in scalars
+        return all(values.is_one_of(type(part), scalars) for part in key)
+    return values.is_one_of(type(key), scalars)
 
 
 def bound_name(namespace: Any, name: str) -> Look:
@@ -442,7 +443,7 @@ class Oracle:
 
     def _slice_store(self, call: Call, site: Site, container: Any, name: str,
                      new: Look) -> Pending | None:
-        if type(container) in (list, bytearray):
+        if type(container) is list or type(container) is bytearray:
             variable = names.variable(site.base)
             if variable is None:
                 return None
@@ -458,7 +459,8 @@ class Oracle:
             container = _bound_to(frames.stack(frame, site.arg_count + 1))
         else:
             container = frames.stack(frame, site.arg_count + 1)
-        if site.name not in METHODS.get(type(container), ()):
+        kind = type(container)
+        if not values.is_one_of(kind, METHODS) or site.name not in METHODS[kind]:
             return None
         return self._mutation(call, site.line, *names.variable(site.base), Contents(container))
 
@@ -470,7 +472,7 @@ class Oracle:
 
     def _operator(self, frame: types.FrameType, call: Call, site: Site) -> Pending | None:
         operand = frames.stack(frame, 2)
-        if type(operand) not in values.CONTAINERS:
+        if not values.is_one_of(type(operand), values.CONTAINERS):
             return None
         store = site.store
         name = store.name
@@ -518,6 +520,6 @@ class Oracle:
 
 def _bound_to(function: Any) -> Any:
     """The container that a bound method of a builtin belongs to."""
-    if type(function) in (types.BuiltinMethodType, types.MethodWrapperType):
+    if values.is_one_of(type(function), (types.BuiltinMethodType, types.MethodWrapperType)):
         return function.__self__
     return UNBOUND

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import re
 import types
+from collections.abc import Iterable
 
 SCALARS = (int, float, bool, complex, str, bytes)
 CONTAINERS = (list, dict, set, bytearray, collections.deque)
@@ -35,9 +36,14 @@ def type_name(value: object) -> str:
     return _type_name(type(value))
 
 
+def is_one_of(kind: type, kinds: Iterable[type]) -> bool:
+    """`kind in kinds`, without the __eq__ that a metaclass may have."""
+    return any(kind is other for other in kinds)
+
+
 def is_scalar(value: object) -> bool:
     """Is it one of the types whose equal objects are no change?"""
-    return value is None or type(value) in SCALARS
+    return value is None or is_one_of(type(value), SCALARS)
 
 
 def same_scalar(old: object, new: object) -> bool:
@@ -75,7 +81,7 @@ def text(value: object) -> str:
     if builtin is not None:
         return builtin
     for base in _BUILTIN_PARTS:
-        if base in mro(kind):
+        if is_one_of(base, mro(kind)):
             return f"<{type_name(value)} {_as_builtin_part(value, base)} at ADDR>"
     return _plain(value)
 
@@ -103,7 +109,7 @@ def _as_builtin(value: object, kind: type) -> str | None:
     if kind is tuple:
         items = [text(item) for item in tuple.__iter__(value)]
         return "(" + ", ".join(items) + (",)" if len(items) == 1 else ")")
-    if kind in _BRACKETS:
+    if is_one_of(kind, _BRACKETS):
         items = [text(item) for item in kind.__iter__(value)]
         if not items and kind in _EMPTY:
             return _EMPTY[kind]
