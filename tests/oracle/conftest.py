@@ -18,7 +18,7 @@ os.environ.setdefault("MEMTRACE_SEED", str(int(time.time())))
 if "MEMTRACE_BUILD" in os.environ:
     os.environ.setdefault("MEMTRACE_LIB", str(Path(os.environ["MEMTRACE_BUILD"], "lib").resolve()))
 
-collect_ignore = ["programs", "undisturbed"]
+collect_ignore = ["programs"]
 if sys.version_info[:2] not in ORACLE_VERSIONS:
     collect_ignore += ["test_oracle.py", "test_undisturbed.py"]
 

@@ -369,9 +369,9 @@ class _Generator:
         kind = self._function_kind = self._pick("function", "function", "generator")
         name = self._fresh("gen" if kind == "generator" else "fun")
         count = 1 if kind == "generator" else self._rng.randint(0, 3)
-        body = self._rng.choice([
-            ["global a, b, c, u, xs, ys, rows, d, e, s, q, ba"], ["global xs, ys, d"], LOCALS, LOCALS])
-        body = list(body)
+        body = list(self._rng.choice([
+            ["global a, b, c, u, xs, ys, rows, d, e, s, q, ba"], ["global xs, ys, d"], LOCALS,
+            LOCALS]))
         if self._rng.random() < 0.4:
             inner = self._fresh("inner")
             body += [f"v = {self._scalar()}", f"def {inner}(more=1):", "    nonlocal v",

@@ -1,6 +1,6 @@
 """Recording does not disturb the program.
 
-Each program of undisturbed/ prints what it can see of recording: calls of its special methods,
+Each program of programs/undisturbed/ prints what it can see of recording: calls of its special methods,
 reference counts, the order in which objects die, the heap, exceptions, errno, itself. It
 must print the same with and without memtrace.
 """
@@ -14,7 +14,7 @@ import pytest
 import harness
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = sorted(path.stem for path in (HERE / "undisturbed").glob("*.py"))
+PROGRAMS = sorted(path.stem for path in (HERE / "programs" / "undisturbed").glob("*.py"))
 
 # What CPython itself does differently while any trace function is set.
 INHERENT = {
@@ -28,7 +28,7 @@ def test_program_sees_nothing_of_being_recorded(name: str,
                                                 request: pytest.FixtureRequest) -> None:
     if name in INHERENT:
         request.applymarker(pytest.mark.xfail(reason=INHERENT[name], strict=True))
-    program = str(HERE / "undisturbed" / f"{name}.py")
+    program = str(HERE / "programs" / "undisturbed" / f"{name}.py")
     alone = harness.record("plain", program)
     recorded = harness.record("memtrace", program)
     assert "left the program" not in alone.output, alone.output
@@ -38,7 +38,7 @@ def test_program_sees_nothing_of_being_recorded(name: str,
 
 
 def test_classes_that_raise_are_recorded_without_a_call_of_theirs() -> None:
-    program = str(HERE / "undisturbed" / "classes_that_raise.py")
+    program = str(HERE / "programs" / "undisturbed" / "classes_that_raise.py")
     recorded = harness.record("memtrace", program)
     assert " 0 calls: []" in recorded.output
     # All but the tables of methods, which are longer than a captured value.
@@ -53,5 +53,5 @@ def test_classes_that_raise_are_recorded_without_a_call_of_theirs() -> None:
 
 def test_being_recorded_would_be_noticed() -> None:
     """The programs can tell: the oracle holds values while it looks at them."""
-    program = str(HERE / "undisturbed" / "strings_that_grow.py")
+    program = str(HERE / "programs" / "undisturbed" / "strings_that_grow.py")
     assert harness.record("oracle", program).output != harness.record("plain", program).output
