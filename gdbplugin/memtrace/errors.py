@@ -90,17 +90,33 @@ def is_batch(arguments: List[str]) -> bool:
     return False
 
 
+def requested_pid(arguments: List[str]) -> int:
+    """The process that gdb's command line names with -p or --pid; 0: none."""
+    for argument, following in zip(arguments, [*arguments[1:], ""]):
+        name, _, value = argument.lstrip("-").partition("=")
+        if name == "args" or argument == "--":
+            break
+        if argument.startswith("-") and name in ("p", "pi", "pid"):
+            value = value or following
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+def gdb_arguments() -> List[str]:
+    """gdb's command line, without its own name."""
+    try:
+        with open("/proc/self/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().split("\0")[1:-1]
+    except OSError:
+        return []
+
+
 def watch_exit() -> None:
     """In batch mode, have gdb exit with 1 when something of memtrace's failed. An exit status
     that gdb or `quit N` gives stays."""
     import gdb
 
-    try:
-        with open("/proc/self/cmdline", encoding="utf-8", errors="replace") as file:
-            arguments = file.read().split("\0")[1:]
-    except OSError:
-        return
-    if not is_batch(arguments):
+    if not is_batch(gdb_arguments()):
         return
     if hasattr(gdb.events, "gdb_exiting"):  # gdb 12
         gdb.events.gdb_exiting.connect(_remember_exit_code)

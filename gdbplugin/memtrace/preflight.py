@@ -48,6 +48,28 @@ def check_process(pid: int) -> None:
         raise MemtraceError(f"process {pid} has ended and waits for its parent (zombie)")
 
 
+def why_not_attached(pid: int) -> MemtraceError:
+    """Why gdb could not attach to a process, as far as /proc tells."""
+    check_process(pid)
+    fields = procfs.status(pid)
+    tracer = int(fields.get("TracerPid", "0"))
+    what = f"gdb could not attach to process {pid}: "
+    if tracer:
+        return MemtraceError(
+            f"{what}process {tracer} ({procfs.comm(tracer, tracer)}) traces it already",
+            "end that one, or detach there",
+        )
+    if os.geteuid() not in (0, int(fields["Uid"].split()[0])):
+        return MemtraceError(
+            f"{what}it belongs to user {fields['Uid'].split()[0]}", "run gdb as that user or as root"
+        )
+    return MemtraceError(
+        f"{what}the system does not allow it",
+        "as root: sysctl kernel.yama.ptrace_scope=0, or run gdb as root; in a container, with\n"
+        "--cap-add=SYS_PTRACE",
+    )
+
+
 def check_job_stopped(pid: int, siginfo_readable: bool) -> None:
     """Refuse a process that its shell or a kill -STOP has stopped: nothing runs in it before
     it is continued. The kernel shows no signal information for such a stop, and gdb, which

@@ -50,6 +50,11 @@ class Outcome(NamedTuple):
 
     def check(self) -> None:
         """Raise MemtraceError if it failed."""
+        if self.status == Status.FINALIZING:
+            raise MemtraceError(
+                "Python is shutting down in this process, or has not begun",
+                "events that were recorded before can be read: memtrace log",
+            )
         if self.status not in (Status.OK, PENDING):
             raise MemtraceError(self.detail or f"refused ({Status(self.status).name})")
 
@@ -290,6 +295,9 @@ def start() -> None:
             "memtrace log, memtrace last VAR",
         )
     if not pid:
+        wanted = errors.requested_pid(errors.gdb_arguments())
+        if wanted and not _has_attached:
+            raise preflight.why_not_attached(wanted)
         if not _program():
             raise MemtraceError("there is no process, and no program to run", _HOW_TO_BEGIN)
         _wait_for_python()
@@ -577,11 +585,13 @@ def python_starts() -> None:
 
 
 _others_stop_here = False
+_has_attached = False  # this gdb has had a process
 
 
 def _on_stop(event: "gdb.StopEvent") -> None:
     """Tell the outcome of a request that was armed; see who else stops at Py_RunMain."""
-    global _others_stop_here
+    global _others_stop_here, _has_attached
+    _has_attached = True
     if inject.is_busy():
         return
     inject.note_stop()
