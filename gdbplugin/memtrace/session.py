@@ -50,11 +50,6 @@ class Outcome(NamedTuple):
 
     def check(self) -> None:
         """Raise MemtraceError if it failed."""
-        if self.status == Status.FINALIZING:
-            raise MemtraceError(
-                "Python is shutting down in this process, or has not begun",
-                "events that were recorded before can be read: memtrace log",
-            )
         if self.status not in (Status.OK, PENDING):
             raise MemtraceError(self.detail or f"refused ({Status(self.status).name})")
 
@@ -383,13 +378,24 @@ def _check_enterable(pid: int) -> None:
 
 
 def _is_initialized(images: Images, interpreter: Interpreter) -> bool:
-    """Has Python begun? Before that there is no interpreter to record. An answer takes a call;
-    a process that has not even mapped its C library needs none."""
+    """Has Python begun? Before that there is no interpreter to record. An answer takes a call
+    of a function that reads one variable; a process that has not even mapped its C library
+    needs none. Raises MemtraceError where Python is shutting down."""
     address = interpreter.image.symbol("Py_IsInitialized")
     if address is None or not images.has_glibc():
         return False
     with inject.calls(images) as calls:
-        return calls.call_int(address) != 0
+        if calls.call_int(address):
+            return True
+        # Finalization takes `initialized` back first. 3.13 made the function public.
+        for name in ("Py_IsFinalizing", "_Py_IsFinalizing"):
+            address = interpreter.image.symbol(name)
+            if address is not None and calls.call_int(address):
+                raise MemtraceError(
+                    "Python is shutting down in this process: nothing is left to record",
+                    "what was recorded before can be read: memtrace log",
+                )
+    return False
 
 
 def _holds_lock(images: Images) -> bool:
