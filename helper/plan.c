@@ -675,6 +675,7 @@ struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset)
 }
 
 static uint32_t intern_qualname(struct mt_planner *planner);
+static void note_children(const struct mt_bytecode *bytecode);
 
 static enum mt_status plan_code(struct mt_planner *planner, struct mt_plan **ret)
 {
@@ -685,6 +686,7 @@ static enum mt_status plan_code(struct mt_planner *planner, struct mt_plan **ret
     planner->strings[planner->strings_size++] = '\0';
     mt_lines_init(&planner->lines, planner->code);
     walk(planner);
+    note_children(&planner->bytecode);
     uint32_t qualname = intern_qualname(planner), limit = argument_limit(planner->code);
     struct mt_argument *arguments = PyMem_RawMalloc((limit + 1) * sizeof(*arguments));
     if (!arguments)
@@ -718,12 +720,112 @@ void mt_plan_destroy(struct mt_plan *plan)
 
 /* ---- qualified names -------------------------------------------------------------------------- */
 
-static uint32_t intern_qualname(struct mt_planner *planner)
+/* Up to 3.10 code objects have no qualified name (3.11: bpo-44530). The code that makes a
+ * function has it as a constant; it is seen before the function can run, unless recording
+ * began in between. So the names of what seen code makes are remembered here, by the address
+ * of the code made. Code can die and its address be used again: what is found must fit. */
+struct mt_known_name {
+    PyCodeObject *code;        /* borrowed, only compared */
+    int first_line;
+    char *qualname;
+};
+
+enum { MT_KNOWN_NAMES_MAX = 1 << 16 };
+
+static struct mt_known_name *known_names;      /* hash table, never full; under the GIL */
+static uint32_t known_count, known_capacity;
+
+/* The entry of `code`, or the free one that it would get. `table` is not empty. */
+static struct mt_known_name *known_slot(struct mt_known_name *table, uint32_t capacity,
+                                        PyCodeObject *code)
 {
-    PyObject *qualname = mt_opcodes_qualname(planner->code);
-    return intern_string(planner, qualname ? qualname : planner->code->co_name);
+    uint32_t slot = (uint32_t)((uintptr_t)code >> 4) * 2654435769u & (capacity - 1);
+    while (table[slot].code && table[slot].code != code)
+        slot = (slot + 1) & (capacity - 1);
+    return &table[slot];
+}
+
+static bool grow_known(void)
+{
+    uint32_t capacity = known_capacity ? 2 * known_capacity : 64;
+    struct mt_known_name *table = PyMem_RawCalloc(capacity, sizeof(*table));
+    if (!table)
+        return false;
+    for (uint32_t i = 0; i < known_capacity; i++) {
+        if (known_names[i].code)
+            *known_slot(table, capacity, known_names[i].code) = known_names[i];
+    }
+    PyMem_RawFree(known_names);
+    known_names = table;
+    known_capacity = capacity;
+    return true;
+}
+
+static void note_child(PyCodeObject *code, PyObject *qualname)
+{
+    struct mt_name text;
+    mt_name_clear(&text);
+    mt_name_string(&text, qualname);
+    if (known_count == MT_KNOWN_NAMES_MAX || (2 * known_count >= known_capacity && !grow_known()))
+        return;
+    char *copy = PyMem_RawMalloc(text.size + 1);
+    if (!copy)
+        return;
+    memcpy(copy, text.bytes, text.size);
+    copy[text.size] = '\0';
+    struct mt_known_name *entry = known_slot(known_names, known_capacity, code);
+    if (entry->code)
+        PyMem_RawFree(entry->qualname);
+    else
+        known_count++;
+    *entry = (struct mt_known_name){ code, code->co_firstlineno, copy };
+}
+
+static void note_children(const struct mt_bytecode *bytecode)
+{
+    PyCodeObject *child;
+    PyObject *qualname;
+    for (uint32_t i = 0; !MT_HAS_QUALNAME && i < bytecode->count; i++) {
+        if (mt_opcodes_made_function(bytecode, i, &child, &qualname))
+            note_child(child, qualname);
+    }
 }
 
 void mt_plan_note_children(PyCodeObject *code)
 {
+    struct mt_bytecode bytecode;
+    if (MT_HAS_QUALNAME || !mt_opcodes_decode(code, &bytecode))
+        return;
+    note_children(&bytecode);
+    mt_opcodes_deinit(&bytecode);
+}
+
+/* The remembered name of `code`, if it ends in the code's own name; planner->text has that. */
+static const char *known_qualname(const struct mt_planner *planner)
+{
+    if (!known_capacity)
+        return NULL;
+    const struct mt_known_name *entry = known_slot(known_names, known_capacity, planner->code);
+    if (!entry->code || entry->first_line != planner->code->co_firstlineno)
+        return NULL;
+    size_t size = strlen(entry->qualname), name_size = planner->text.size;
+    if (size < name_size ||
+        memcmp(entry->qualname + size - name_size, planner->text.bytes, name_size) != 0)
+        return NULL;
+    return size == name_size || entry->qualname[size - name_size - 1] == '.' ? entry->qualname
+                                                                           : NULL;
+}
+
+/* The code's qualified name, as best known. */
+static uint32_t intern_qualname(struct mt_planner *planner)
+{
+    PyObject *qualname = mt_opcodes_qualname(planner->code);
+    mt_name_clear(&planner->text);
+    mt_name_string(&planner->text, qualname ? qualname : planner->code->co_name);
+    const char *known = qualname ? NULL : known_qualname(planner);
+    if (known) {
+        planner->text.size = (uint32_t)strlen(known);
+        memcpy(planner->text.bytes, known, planner->text.size);
+    }
+    return intern(planner);
 }

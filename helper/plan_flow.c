@@ -405,8 +405,10 @@ static void arrive(struct mt_flow *flow, struct mt_worklist *work, uint32_t i, u
         state->depth = depth;
         state->cells = flow->cell_count;
         flow->cell_count += kept + pushed;
-        memcpy(&flow->cells[state->cells], flow->stack, kept * sizeof(*flow->stack));
-        memset(&flow->cells[state->cells + kept], 0, pushed * sizeof(*flow->stack));
+        if (kept)
+            memcpy(&flow->cells[state->cells], flow->stack, kept * sizeof(*flow->stack));
+        if (pushed)
+            memset(&flow->cells[state->cells + kept], 0, pushed * sizeof(*flow->stack));
         queue(flow, work, state);
         return;
     }
@@ -423,8 +425,8 @@ static void load_state(struct mt_flow *flow, const struct mt_flow_state *state)
 {
     flow->anchored = state->depth >= 0;
     flow->depth = state->depth >= 0 ? (uint32_t)state->depth : 0;
-    memcpy(flow->stack, flow->cells ? &flow->cells[state->cells] : flow->stack,
-           flow->depth * sizeof(*flow->stack));
+    if (flow->depth)
+        memcpy(flow->stack, &flow->cells[state->cells], flow->depth * sizeof(*flow->stack));
     flow->lowest = flow->depth;
 }
 

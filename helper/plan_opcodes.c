@@ -137,7 +137,6 @@ static const struct mt_opcode opcode_list[] = {
     MT_BRANCH(SETUP_FINALLY, 0, MT_JUMP_FORWARD, false),
     MT_BRANCH(SETUP_WITH, 1, MT_JUMP_FORWARD, false),
     MT_BRANCH(SETUP_ASYNC_WITH, 1, MT_JUMP_FORWARD, false),
-    MT_BRANCH(CALL_FINALLY, 0, MT_JUMP_FORWARD, false),
     MT_END(RETURN_VALUE, 1),
     MT_END(RETURN_CONST, 0),
     MT_END(RERAISE, 1),
@@ -157,6 +156,9 @@ static const struct mt_opcode opcode_list[] = {
     MT_OPCODE(SETUP_ANNOTATIONS, MT_ACT_OPAQUE, 0),
     MT_OPCODE(POP_BLOCK, MT_ACT_OPAQUE, 0),
     MT_OPCODE(BEGIN_FINALLY, MT_ACT_OPAQUE, 0),
+    /* 3.8: enters a finally block with fewer operands than an exception does. The block is
+     * planned as the exception finds it. */
+    MT_OPCODE(CALL_FINALLY, MT_ACT_OPAQUE, 0),
     MT_OPCODE(PUSH_NULL, MT_ACT_OPAQUE, 0),
     MT_OPCODE(LOAD_CLOSURE, MT_ACT_OPAQUE, 0),
     MT_OPCODE(LOAD_LOCALS, MT_ACT_OPAQUE, 0),
@@ -594,12 +596,6 @@ bool mt_opcodes_effect(const struct mt_instruction *instruction, bool jump, int6
     if (opcode == CALL)
         return *ret = -1 - (int64_t)arg, true;
 #endif
-#ifdef CALL_FINALLY
-    /* 3.8: a finally block begins with one operand or six, by how it was entered. The
-     * compiler books six everywhere else (BEGIN_FINALLY, END_FINALLY): do so here too. */
-    if (opcode == CALL_FINALLY)
-        return *ret = jump ? 6 : 0, true;
-#endif
     int effect = PyCompile_OpcodeStackEffectWithJump(opcode, arg, jump);
     *ret = effect;
     return effect != PY_INVALID_STACK_EFFECT;
@@ -808,6 +804,19 @@ PyObject *mt_opcodes_qualname(PyCodeObject *code)
 #else
     return NULL;
 #endif
+}
+
+bool mt_opcodes_made_function(const struct mt_bytecode *bytecode, uint32_t i,
+                              PyCodeObject **child, PyObject **qualname)
+{
+    const struct mt_instruction *instruction = &bytecode->instructions[i];
+    if (i < 2 || instruction->opcode != MAKE_FUNCTION ||
+        instruction[-1].action != MT_ACT_CONST || instruction[-2].action != MT_ACT_CONST)
+        return false;
+    PyObject *code = mt_opcodes_const(bytecode->code, instruction[-2].index);
+    *child = (PyCodeObject *)code;
+    *qualname = mt_opcodes_const(bytecode->code, instruction[-1].index);
+    return code && PyCode_Check(code) && *qualname && PyUnicode_Check(*qualname);
 }
 
 #if PY_VERSION_HEX >= 0x030B0000

@@ -14,6 +14,9 @@
  * sys.monitoring (PEP 669). */
 enum { MT_HAS_MONITORING = PY_VERSION_HEX >= 0x030C0000 };
 
+/* 3.11 gave code objects a qualified name (bpo-13672, bpo-44530). */
+enum { MT_HAS_QUALNAME = PY_VERSION_HEX >= 0x030B0000 };
+
 /* What an instruction does to the operand stack and to variables. */
 enum mt_action {
     MT_ACT_UNKNOWN,            /* not in the table: at most the net effect is known */
@@ -132,6 +135,11 @@ PyObject *mt_opcodes_const(PyCodeObject *code, uint32_t index);
 
 /* co_qualname; NULL up to 3.10. */
 PyObject *mt_opcodes_qualname(PyCodeObject *code);
+
+/* Does instruction `i` make a function? Then *child is its code and *qualname its qualified
+ * name, where the instructions before it say so (up to 3.10). */
+bool mt_opcodes_made_function(const struct mt_bytecode *bytecode, uint32_t i,
+                              PyCodeObject **child, PyObject **qualname);
 
 /* Index into localsplus of a cell instruction's operand. */
 uint32_t mt_opcodes_deref_slot(PyCodeObject *code, uint32_t index);

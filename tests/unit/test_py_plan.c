@@ -437,6 +437,41 @@ static void test_plan_leaves_out_the_iterator_of_a_comprehension(void **state)
     Py_DECREF(code);
 }
 
+static void check_qualname(PyObject *code, const char *expected)
+{
+    struct mt_plan *plan = plan_of(code);
+    assert_string_equal(plan->qualname, expected);
+    mt_plan_destroy(plan);
+}
+
+static void test_plan_knows_qualified_names_once_the_outer_code_was_seen(void **state)
+{
+    const char *source = "class C:\n"
+                         "  def m(self):\n"
+                         "    return [lambda: (x, self) for x in self]\n";
+    PyObject *module = compile_code(source, "");
+    PyObject *class_code = PyTuple_GET_ITEM(((PyCodeObject *)module)->co_consts, 0);
+    PyObject *method_code = NULL;
+    for (Py_ssize_t i = 0; !method_code; i++) {
+        PyObject *item = PyTuple_GET_ITEM(((PyCodeObject *)class_code)->co_consts, i);
+        method_code = PyCode_Check(item) ? item : NULL;
+    }
+    /* Seen alone, up to 3.10 nothing says that it is a method. */
+    check_qualname(method_code, PY_VERSION_HEX >= 0x030B0000 ? "C.m" : "m");
+    check_qualname(module, "<module>");
+    check_qualname(class_code, "C");
+    check_qualname(method_code, "C.m");
+    Py_DECREF(module);
+
+    module = compile_code("def f():\n  def g(): pass\n", "");
+    PyObject *outer = PyTuple_GET_ITEM(((PyCodeObject *)module)->co_consts, 0);
+    mt_plan_note_children((PyCodeObject *)outer);
+    PyObject *inner = PyTuple_GET_ITEM(((PyCodeObject *)outer)->co_consts, 1);
+    assert_true(PyCode_Check(inner));
+    check_qualname(inner, "f.<locals>.g");
+    Py_DECREF(module);
+}
+
 static void test_plan_finds_sites_by_offset(void **state)
 {
     /* 400 names: the later ones need an EXTENDED_ARG prefix. */
@@ -655,6 +690,7 @@ int main(void)
         cmocka_unit_test(test_plan_keeps_expressions_across_try_and_with),
         cmocka_unit_test(test_plan_lists_arguments_in_order_of_the_signature),
         cmocka_unit_test(test_plan_leaves_out_the_iterator_of_a_comprehension),
+        cmocka_unit_test(test_plan_knows_qualified_names_once_the_outer_code_was_seen),
         cmocka_unit_test(test_plan_finds_sites_by_offset),
         cmocka_unit_test(test_plan_without_sites_takes_no_table),
         cmocka_unit_test(test_plan_finds_sites_where_there_are_too_many_for_the_table),
