@@ -14,7 +14,7 @@ enum {
     SLOTS_MAX = 1024,          /* table positions looked at in a sparse dict or set */
 };
 
-/* ---- words ---------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------ */
 
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
@@ -83,7 +83,7 @@ static uint64_t item_word(PyObject *item)
     return mix(seed, (uintptr_t)item);
 }
 
-/* ---- containers ----------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------- */
 
 static bool is_full(const struct mt_snapshot *snapshot)
 {
@@ -160,7 +160,7 @@ static void take_bytearray(PyObject *bytearray, struct mt_snapshot *ret)
         memcpy(ret->items, PyByteArray_AS_STRING(bytearray), covered);
 }
 
-/* ---- methods ---------------------------------------------------------------------------------- */
+/* ---- methods ---------------------------------------------------------------------------- */
 
 static const char *const list_methods[] = {
     "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse",

@@ -43,7 +43,7 @@ void mt_value_configure(const struct mt_value_options *options)
     types_defined = 0;
 }
 
-/* ---- redaction ------------------------------------------------------------------------------ */
+/* ---- redaction -------------------------------------------------------------------------- */
 
 static char lower(char character)
 {
@@ -136,7 +136,7 @@ static bool key_is_redacted(PyObject *key)
     return false;
 }
 
-/* ---- type ids ------------------------------------------------------------------------------- */
+/* ---- type ids --------------------------------------------------------------------------- */
 
 /* type.__name__, read from memory: UTF-8 into `buffer`, or a part of tp_name. */
 static struct mt_text type_name(PyTypeObject *type, char buffer[NAME_BYTES])
@@ -196,7 +196,7 @@ uint32_t mt_value_type_id(PyTypeObject *type)
     return entry->id;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------------- */
 
 /* Where the nested encoding goes. `parents`: the containers around the one being written. */
 struct writer {
@@ -374,7 +374,7 @@ static bool put_complex(struct writer *writer, PyObject *object)
     return true;
 }
 
-/* ---- containers --------------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------- */
 
 static bool put_nested(struct writer *writer, PyObject *object);
 
@@ -534,7 +534,7 @@ static bool put_slice(struct writer *writer, PyObject *object)
     return written;
 }
 
-/* ---- everything else ------------------------------------------------------------------------ */
+/* ---- everything else -------------------------------------------------------------------- */
 
 /* The name of a function, class or module where it is an exact str in memory. */
 static struct mt_text name_of(PyObject *object, char buffer[NAME_BYTES])
@@ -683,7 +683,7 @@ static bool put_nested(struct writer *writer, PyObject *object)
     return put_instance(writer, object);
 }
 
-/* ---- top level ---------------------------------------------------------------------------------- */
+/* ---- top level -------------------------------------------------------------------------- */
 
 /* A str or bytes of its own, up to `size` bytes of it. */
 static void capture_text(PyObject *object, size_t size, struct mt_value *ret)
@@ -770,7 +770,7 @@ bool mt_value_capture_key(PyObject *object, struct mt_value *ret)
     return true;
 }
 
-/* ---- comparison --------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------- */
 
 static enum mt_sameness same_bytes(const void *left, const void *right, size_t size)
 {

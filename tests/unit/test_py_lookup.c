@@ -69,7 +69,7 @@ static void assert_item(const char *source, const char *key, const char *expecte
     Py_DECREF(object);
 }
 
-/* ---- attributes of instances ------------------------------------------------------------- */
+/* ---- attributes of instances ------------------------------------------------------------ */
 
 static const char classes[] =
     "class Plain:\n"
@@ -210,7 +210,7 @@ static void test_lookup_of_an_object_without_attributes_is_not_certain(void **st
     assert_attribute("[]", "append", ABSENT, NOT_CERTAIN);
 }
 
-/* ---- attributes of classes and modules ------------------------------------------------------ */
+/* ---- attributes of classes and modules -------------------------------------------------- */
 
 static void test_lookup_reads_a_classs_own_dict(void **state)
 {
@@ -251,7 +251,7 @@ static void test_lookup_reads_a_modules_dict(void **state)
     assert_attribute("sub", "p", UNREADABLE, NOT_CERTAIN);
 }
 
-/* ---- items ------------------------------------------------------------------------------------ */
+/* ---- items ------------------------------------------------------------------------------ */
 
 static void test_lookup_finds_items_of_sequences(void **state)
 {
@@ -287,10 +287,10 @@ static void test_lookup_finds_items_of_dicts_by_equality(void **state)
 {
     py_exec("def new(o): return eval(repr(o))\n"
             "n = float('nan')\n"
-            "d = {'a': ['a'], 1: ['1'], None: ['None'], 2.5: ['2.5'], b'b': ['b'], (1, ('x', None)): "
-            "['t'], 2**100: ['big'], n: ['nan'], 0: ['0'], 3+0j: ['c'], -1: ['-1'],\n"
-            "     '\\u20ac': ['euro'], 1e300: ['huge'], 2**1000: ['power'], (Plain, 1): ['mixed'],\n"
-            "     2**53: ['exact'], Plain: ['class'], frozenset([7]): ['set']}\n");
+            "d = {'a': ['a'], 1: ['1'], None: ['None'], 2.5: ['2.5'], b'b': ['b'], "
+            "(1, ('x', None)): ['t'], 2**100: ['big'], n: ['nan'], 0: ['0'], 3+0j: ['c'], -1: ['-1'],\n"
+            "     '\\u20ac': ['euro'], 1e300: ['huge'], 2**1000: ['power'], "
+            "(Plain, 1): ['mixed'], 2**53: ['exact'], Plain: ['class'], frozenset([7]): ['set']}\n");
     assert_item("d", "'a'", "d['a']", CERTAIN);
     assert_item("d", "''.join(['', 'a'])", "d['a']", CERTAIN);
     assert_item("d", "'b'", ABSENT, CERTAIN);
@@ -387,7 +387,7 @@ static void test_lookup_of_other_containers_is_unreadable(void **state)
     assert_item("memoryview(bytearray(3))", "0", UNREADABLE, NOT_CERTAIN);
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------ */
 
 static void test_lookup_reads_names_of_exact_dicts_only(void **state)
 {

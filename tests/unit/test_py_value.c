@@ -81,7 +81,7 @@ static void assert_object_text(const char *name, const char *format)
     assert_text(name, expected);
 }
 
-/* ---- what is captured -------------------------------------------------------------------- */
+/* ---- what is captured ------------------------------------------------------------------- */
 
 static void assert_repr(const char *source)
 {
@@ -272,17 +272,17 @@ static void test_value_keeps_the_order_of_an_instances_dict(void **state)
     assert_text("two.__dict__", "{'z': 5, 'x': 7}");
 }
 
-/* ---- within the budget, whatever the object ----------------------------------------------- */
+/* ---- within the budget, whatever the object --------------------------------------------- */
 
 static void test_value_is_well_formed_within_any_budget(void **state)
 {
-    py_exec("zoo = [None, 5, 2**40, 2**90, -2**3000, 1.5, 1j, 'x' * 40, '\\u20ac' * 40, b'y' * 40,\n"
-            "       bytearray(50), list(range(40)), [[i, [i]] for i in range(40)],\n"
+    py_exec("zoo = [None, 5, 2**40, 2**90, -2**3000, 1.5, 1j, 'x' * 40, '\\u20ac' * 40, \n"
+            "       b'y' * 40, bytearray(50), list(range(40)), [[i, [i]] for i in range(40)],\n"
             "       {str(i): [i] for i in range(40)}, {'k' * 50: 'v' * 50}, {(1, 2): {3: {4}}},\n"
             "       set('abcdefghijk'), frozenset(range(100)), collections.deque('xyz' * 50),\n"
-            "       range(2**70, 2**80), slice('a' * 30, [1] * 30, {2: 3}), len, json, Meta, Account,\n"
-            "       account, cents, big, ratio, text, data, items, queue, point, counts, words, xs, d,\n"
-            "       slice(slice(slice(1))), [slice(None)] * 9, [point] * 9, [len] * 9, [1j] * 9,\n"
+            "       range(2**70, 2**80), slice('a' * 30, [1] * 30, {2: 3}), len, json, Meta,\n"
+            "       Account, account, cents, big, ratio, text, data, items, queue, point, counts, words,\n"
+            "       xs, d, slice(slice(slice(1))), [slice(None)] * 9, [point] * 9, [len] * 9, [1j] * 9,\n"
             "       [Text('t' * 90)], [Money(2**99)] * 5, {b'k': 2**99}, [[[]]] * 9, ['ab'] * 30]\n"
             "zoo.append(zoo[:])\n");
     PyObject *zoo = PyDict_GetItemString(py_globals, "zoo");
@@ -300,7 +300,7 @@ static void test_value_is_well_formed_within_any_budget(void **state)
     }
 }
 
-/* ---- what stays untouched ------------------------------------------------------------------- */
+/* ---- what stays untouched --------------------------------------------------------------- */
 
 static void test_value_runs_no_code_of_the_program(void **state)
 {
@@ -341,7 +341,7 @@ static void test_value_leaves_the_utf8_cache_of_a_str_empty(void **state)
     Py_DECREF(object);
 }
 
-/* ---- keys of items ---------------------------------------------------------------------------- */
+/* ---- keys of items ---------------------------------------------------------------------- */
 
 static void assert_key(const char *source, const char *expected)
 {
@@ -377,7 +377,7 @@ static void test_value_key_is_a_whole_scalar_or_nothing(void **state)
     assert_key("hostile(str)('x')", NULL);
 }
 
-/* ---- comparison ------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------- */
 
 static void assert_compares(const char *source, enum mt_sameness expected)
 {
@@ -427,7 +427,7 @@ static void test_value_comparison_is_bounded(void **state)
     assert_compares("(b'x' * 65537, (b'x' * 65538)[1:])", MT_DIFFERENT);
 }
 
-/* ---- type ids ----------------------------------------------------------------------------------- */
+/* ---- type ids --------------------------------------------------------------------------- */
 
 static void test_value_type_id_goes_by_name(void **state)
 {
@@ -473,7 +473,7 @@ static void test_value_type_ids_survive_a_flood_of_types(void **state)
     Py_DECREF(one);
 }
 
-/* ---- redaction ------------------------------------------------------------------------------------ */
+/* ---- redaction -------------------------------------------------------------------------- */
 
 static bool redacted(const char *name)
 {
