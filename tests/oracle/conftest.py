@@ -25,6 +25,8 @@ if sys.version_info[:2] not in ORACLE_VERSIONS:
 
 def pytest_report_header(config: pytest.Config) -> str:
     if sys.version_info[:2] not in ORACLE_VERSIONS:
-        return (f"tests/oracle: not run, its oracle knows the frames of CPython 3.11 and not of "
-                f"{sys.version_info[0]}.{sys.version_info[1]}")
+        return (
+            f"tests/oracle: not run, its oracle knows the frames of CPython 3.11 and not of "
+            f"{sys.version_info[0]}.{sys.version_info[1]}"
+        )
     return f"tests/oracle: MEMTRACE_SEED={os.environ['MEMTRACE_SEED']}"

@@ -23,10 +23,10 @@ WORD = ctypes.sizeof(ctypes.c_void_p)
 class Layout:
     """Offsets in bytes of what the oracle reads of a frame."""
 
-    frame_data: int     # PyFrameObject → pointer to the interpreter's frame
-    locals: int         # in the interpreter's frame: f_locals
-    stack_top: int      # int: items in use, counted from `slots`
-    slots: int          # localsplus: variables, then the operand stack
+    frame_data: int  # PyFrameObject → pointer to the interpreter's frame
+    locals: int  # in the interpreter's frame: f_locals
+    stack_top: int  # int: items in use, counted from `slots`
+    slots: int  # localsplus: variables, then the operand stack
 
 
 # 3.11: Include/internal/pycore_frame.h, struct _frame and _PyInterpreterFrame.
@@ -36,9 +36,10 @@ if VERSION not in LAYOUTS:
 _LAYOUT = LAYOUTS[VERSION]
 
 UNBOUND = object()
-CALL, EXCEPTION, LINE, RETURN, OPCODE = 0, 1, 2, 3, 7     # PyTrace_*
-Callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.py_object, ctypes.c_int,
-                             ctypes.c_void_p)
+CALL, EXCEPTION, LINE, RETURN, OPCODE = 0, 1, 2, 3, 7  # PyTrace_*
+Callback = ctypes.PYFUNCTYPE(
+    ctypes.c_int, ctypes.py_object, ctypes.py_object, ctypes.c_int, ctypes.c_void_p
+)
 set_trace = ctypes.pythonapi.PyEval_SetTrace
 set_trace.argtypes = [ctypes.c_void_p, ctypes.py_object]
 set_trace.restype = None
@@ -106,20 +107,19 @@ def slot_names(code: types.CodeType) -> tuple[str, ...]:
 
 def _slot_count(code: types.CodeType) -> int:
     cell_arguments = set(code.co_varnames) & set(code.co_cellvars)
-    return (code.co_nlocals + len(code.co_cellvars) - len(cell_arguments)
-            + len(code.co_freevars))
+    return code.co_nlocals + len(code.co_cellvars) - len(cell_arguments) + len(code.co_freevars)
 
 
 @dataclass(frozen=True)
 class Instruction:
     """One instruction, prefixes and caches folded in."""
 
-    offset: int         # of the instruction itself
-    event_offset: int   # f_lasti at its opcode event: of its first EXTENDED_ARG
+    offset: int  # of the instruction itself
+    event_offset: int  # f_lasti at its opcode event: of its first EXTENDED_ARG
     name: str
     arg: int | None
-    value: Any          # dis's argval
-    next_offset: int    # of the instruction behind it
+    value: Any  # dis's argval
+    next_offset: int  # of the instruction behind it
 
 
 def instructions(code: types.CodeType) -> list[Instruction]:
@@ -140,8 +140,10 @@ def instructions(code: types.CodeType) -> list[Instruction]:
 
 def exception_handlers(code: types.CodeType) -> list[tuple[int, int, int, int, int]]:
     """(start, end, target, items kept, items pushed); offsets in bytes, end exclusive."""
-    return [(entry.start, entry.end, entry.target, entry.depth, entry.lasti + 1)
-            for entry in dis._parse_exception_table(code)]
+    return [
+        (entry.start, entry.end, entry.target, entry.depth, entry.lasti + 1)
+        for entry in dis._parse_exception_table(code)
+    ]
 
 
 def is_inplace(item: Instruction) -> bool:

@@ -78,13 +78,24 @@ xs, ys, d, e = [1, 2, 3], [], {'k': 1}, {}
 rows, s, ba = [[1], [2]], {1, 2}, bytearray(b'ab')
 """
 
-RESET = ["a, b, c = 0, 1, 300", "xs, ys, n.extra = [1, 2, 3], [], [1]",
-         "d, e, s = {'k': 1}, {}, {1, 2}", "rows, ba = [[1], [2]], bytearray(b'ab')",
-         "n.left = 2"]
-LOCALS = ["a, b, c, u = 1, 2, 3, None", "xs, ys, rows = [1, 2], [], [[1], [2]]",
-          "d, e, s = {'k': 1}, {}, {1}", "q, ba = collections.deque([1], 8), bytearray(b'f')"]
-CUT = ["del xs[8:], n.extra[8:], ba[8:]", "if len(d) + len(e) > 12 or len(rows[0]) > 8:",
-       "    d, e, rows = {'k': 1}, {}, [[1], [2]]"]
+RESET = [
+    "a, b, c = 0, 1, 300",
+    "xs, ys, n.extra = [1, 2, 3], [], [1]",
+    "d, e, s = {'k': 1}, {}, {1, 2}",
+    "rows, ba = [[1], [2]], bytearray(b'ab')",
+    "n.left = 2",
+]
+LOCALS = [
+    "a, b, c, u = 1, 2, 3, None",
+    "xs, ys, rows = [1, 2], [], [[1], [2]]",
+    "d, e, s = {'k': 1}, {}, {1}",
+    "q, ba = collections.deque([1], 8), bytearray(b'f')",
+]
+CUT = [
+    "del xs[8:], n.extra[8:], ba[8:]",
+    "if len(d) + len(e) > 12 or len(rows[0]) > 8:",
+    "    d, e, rows = {'k': 1}, {}, [[1], [2]]",
+]
 
 
 def file_name(seed: int | str) -> str:
@@ -107,31 +118,51 @@ class _Generator:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._budget = rng.randint(10, 30)
-        self._functions: list[tuple[str, int]] = []     # name, number of arguments
+        self._functions: list[tuple[str, int]] = []  # name, number of arguments
         self._generators: list[str] = []
         self._names = 0
         self._loops = 0
-        self._function_kind = ""                        # "", function or generator
+        self._function_kind = ""  # "", function or generator
         self._statements = [
-            (8, self._assign), (6, self._augment), (3, self._tuple_assign), (2, self._chained),
-            (5, self._mutate), (2, self._slice), (2, self._delete), (3, self._branch),
-            (3, self._for), (2, self._while), (3, self._try), (2, self._with),
-            (3, self._comprehension), (2, self._walrus), (3, self._call), (2, self._consume),
-            (1, self._match), (1, self._class_body), (1, self._lambda), (1, self._escape),
-            (1, self._farewell)]
+            (8, self._assign),
+            (6, self._augment),
+            (3, self._tuple_assign),
+            (2, self._chained),
+            (5, self._mutate),
+            (2, self._slice),
+            (2, self._delete),
+            (3, self._branch),
+            (3, self._for),
+            (2, self._while),
+            (3, self._try),
+            (2, self._with),
+            (3, self._comprehension),
+            (2, self._walrus),
+            (3, self._call),
+            (2, self._consume),
+            (1, self._match),
+            (1, self._class_body),
+            (1, self._lambda),
+            (1, self._escape),
+            (1, self._farewell),
+        ]
 
     def program(self) -> str:
         lines = PRELUDE.splitlines()
         for _ in range(self._rng.randint(1, 3)):
             lines += self._definition()
         statements = [self._block(self._rng.randint(1, 3)) for _ in range(self._rng.randint(3, 6))]
-        statements += [[f"u = {name}({', '.join('abc'[:count])})"]
-                       for name, count in self._functions]
+        statements += [
+            [f"u = {name}({', '.join('abc'[:count])})"] for name, count in self._functions
+        ]
         statements += [[f"u = list({name}(a))"] for name in self._generators]
         for statement in statements:
-            lines += ["try:", *_indent(statement),
-                      f"except {self._pick('Exception', 'Exception as error')}:",
-                      *_indent(self._rng.sample(RESET, 3))]
+            lines += [
+                "try:",
+                *_indent(statement),
+                f"except {self._pick('Exception', 'Exception as error')}:",
+                *_indent(self._rng.sample(RESET, 3)),
+            ]
         return "\n".join(lines) + "\n"
 
     # -- building blocks
@@ -146,28 +177,82 @@ class _Generator:
     def _scalar(self) -> str:
         """An expression whose value may go into a container."""
         return self._pick(
-            str(self._rng.randint(-3, 9)), *SCALARS, "300", "10 ** 20", "'text'", "None", "True",
-            "1.5", "-0.0", "b'raw'", "len(xs)", "str(a)[:6]", "a < b", "not a",
-            f"small({self._pick('n.left', 'xs[0]', 'xs[-1]', *SCALARS)})", "small(d['k'])",
+            str(self._rng.randint(-3, 9)),
+            *SCALARS,
+            "300",
+            "10 ** 20",
+            "'text'",
+            "None",
+            "True",
+            "1.5",
+            "-0.0",
+            "b'raw'",
+            "len(xs)",
+            "str(a)[:6]",
+            "a < b",
+            "not a",
+            f"small({self._pick('n.left', 'xs[0]', 'xs[-1]', *SCALARS)})",
+            "small(d['k'])",
             f"small({self._pick(*SCALARS)}) {self._pick('+', '-', '*', '^', '|', '&')} "
-            f"small({self._pick(*SCALARS)})")
+            f"small({self._pick(*SCALARS)})",
+        )
 
     def _list(self) -> str:
-        return self._pick(f"[{self._scalar()}, {self._scalar()}]", "list(ys)[:4]", "n.extra",
-                          "[]", "xs[1:]", "xs", f"[{self._scalar()}] * 3")
+        return self._pick(
+            f"[{self._scalar()}, {self._scalar()}]",
+            "list(ys)[:4]",
+            "n.extra",
+            "[]",
+            "xs[1:]",
+            "xs",
+            f"[{self._scalar()}] * 3",
+        )
 
     def _any(self) -> str:
         scalar = self._scalar
-        return self._pick(scalar(), self._list(), f"({scalar()},)", f"{{'k': {scalar()}}}", "()",
-                          f"{{{self._rng.randint(0, 5)}}}", "d", "rows", "q", "range(3)",
-                          "1 + 2j", "small", "Node", "n", "{**d}", "[[1], [a]]")
+        return self._pick(
+            scalar(),
+            self._list(),
+            f"({scalar()},)",
+            f"{{'k': {scalar()}}}",
+            "()",
+            f"{{{self._rng.randint(0, 5)}}}",
+            "d",
+            "rows",
+            "q",
+            "range(3)",
+            "1 + 2j",
+            "small",
+            "Node",
+            "n",
+            "{**d}",
+            "[[1], [a]]",
+        )
 
     def _scalar_target(self) -> str:
         return self._pick(
-            *SCALARS, *SCALARS, "n.left", "n.right", "Node.shared", "n.half", "g.one", "g[a]",
-            f"xs[{self._rng.randint(-2, 3)}]", f"xs[{self._pick(*SCALARS)}]", "q[0]",
-            f"d[{self._pick(*KEYS)}]", "e[small(a)]", "ba[0]", "d['k'].x", "n.extra[0]",
-            "Node(1).left", "[n][0].right", "rows[0][0]", "small.note", "missing.x")
+            *SCALARS,
+            *SCALARS,
+            "n.left",
+            "n.right",
+            "Node.shared",
+            "n.half",
+            "g.one",
+            "g[a]",
+            f"xs[{self._rng.randint(-2, 3)}]",
+            f"xs[{self._pick(*SCALARS)}]",
+            "q[0]",
+            f"d[{self._pick(*KEYS)}]",
+            "e[small(a)]",
+            "ba[0]",
+            "d['k'].x",
+            "n.extra[0]",
+            "Node(1).left",
+            "[n][0].right",
+            "rows[0][0]",
+            "small.note",
+            "missing.x",
+        )
 
     def _assignment(self) -> tuple[str, str]:
         """A target and an expression that it may hold."""
@@ -203,68 +288,149 @@ class _Generator:
 
     def _augment(self) -> list[str]:
         scalar = self._scalar()
-        return self._rng.choice([
-            [f"{self._pick(*SCALARS)} {self._pick('+', '-', '^', '|', '&')}= "
-             f"{self._rng.randint(0, 9)}"],
-            [f"{self._pick(*LISTS)} += [{scalar}]"], [f"{self._pick(*LISTS)} += failing(2)"],
-            [f"{self._pick(*LISTS)} += ()"], ["ys = [1]", "ys *= 2"], ["d['k'] += 1"],
-            ["n.left += 1"], ["g.one += 1"], ["n.half += 1"], ["Node.shared += 1"],
-            [f"d |= {{{self._pick(*KEYS)}: {scalar}}}"], ["s |= {5}"], ["s &= {1, 5}"],
-            ["s -= {9}"], ["s ^= {1}"], ["ba += b'x'"], ["q += [3]"], [f"a += {scalar}"],
-            [f"xs[{self._rng.randint(-1, 3)}] += 1"], ["n.extra[0] -= 1"],
-            ["g.items = [1]", "g.items += [2]"]])
+        return self._rng.choice(
+            [
+                [
+                    f"{self._pick(*SCALARS)} {self._pick('+', '-', '^', '|', '&')}= "
+                    f"{self._rng.randint(0, 9)}"
+                ],
+                [f"{self._pick(*LISTS)} += [{scalar}]"],
+                [f"{self._pick(*LISTS)} += failing(2)"],
+                [f"{self._pick(*LISTS)} += ()"],
+                ["ys = [1]", "ys *= 2"],
+                ["d['k'] += 1"],
+                ["n.left += 1"],
+                ["g.one += 1"],
+                ["n.half += 1"],
+                ["Node.shared += 1"],
+                [f"d |= {{{self._pick(*KEYS)}: {scalar}}}"],
+                ["s |= {5}"],
+                ["s &= {1, 5}"],
+                ["s -= {9}"],
+                ["s ^= {1}"],
+                ["ba += b'x'"],
+                ["q += [3]"],
+                [f"a += {scalar}"],
+                [f"xs[{self._rng.randint(-1, 3)}] += 1"],
+                ["n.extra[0] -= 1"],
+                ["g.items = [1]", "g.items += [2]"],
+            ]
+        )
 
     def _tuple_assign(self) -> list[str]:
         one, two = self._scalar_target(), self._scalar_target()
-        return [self._pick(
-            f"{one}, {two} = {self._scalar()}, {self._scalar()}", "a, b = b, a",
-            f"{one}, *ys = xs", f"*ys, {one} = xs", f"[{one}, ({two}, c)] = 1, (2, 3)",
-            "xs[0], xs[1] = xs[1], xs[0]", f"{one}, {two} = xs", f"{one}, {two}, *u = 'abcd'")]
+        return [
+            self._pick(
+                f"{one}, {two} = {self._scalar()}, {self._scalar()}",
+                "a, b = b, a",
+                f"{one}, *ys = xs",
+                f"*ys, {one} = xs",
+                f"[{one}, ({two}, c)] = 1, (2, 3)",
+                "xs[0], xs[1] = xs[1], xs[0]",
+                f"{one}, {two} = xs",
+                f"{one}, {two}, *u = 'abcd'",
+            )
+        ]
 
     def _chained(self) -> list[str]:
         target, value = self._assignment()
-        return [f"u = {target} = {value}" if self._rng.random() < 0.5
-                else f"{target} = n.other = {value}"]
+        return [
+            f"u = {target} = {value}"
+            if self._rng.random() < 0.5
+            else f"{target} = n.other = {value}"
+        ]
 
     def _mutate(self) -> list[str]:
         scalar = self._scalar
         xs = self._pick(*LISTS, "[xs][0]", "n.other", "g.two", "u")
-        return [self._pick(
-            f"{xs}.append({scalar()})", f"{xs}.extend([{scalar()}, 2])", f"{xs}.pop()",
-            f"{xs}.insert(0, {scalar()})", f"{xs}.remove(1)", f"{xs}.reverse()", f"{xs}.clear()",
-            f"{xs}.sort(key=small)", f"{xs}.extend(*[[4]])", f"{xs}.extend(failing(1))",
-            f"{xs}.append(a if b else c)", f"{xs}.__setitem__(0, {scalar()})", "xs.copy()",
-            f"d.update(k={scalar()})", f"d.setdefault({self._pick(*KEYS)}, 1)", "d.pop('k')",
-            "d.pop('none', 0)", "d.popitem()", "e.update(d)", "d.clear()", "d.update(**e)",
-            f"s.add({self._rng.randint(0, 9)})", "s.discard(1)", "s.remove(2)", "s.update([3])",
-            "s.difference_update({1})", "ba.append(65)", "ba.extend(b'yz')", "ba.pop()",
-            "q.append(2)", "q.appendleft(0)", "q.rotate(1)", "q.popleft()", "q.extend([1, 2])",
-            "d.get('k')", "xs.index(1)")]
+        return [
+            self._pick(
+                f"{xs}.append({scalar()})",
+                f"{xs}.extend([{scalar()}, 2])",
+                f"{xs}.pop()",
+                f"{xs}.insert(0, {scalar()})",
+                f"{xs}.remove(1)",
+                f"{xs}.reverse()",
+                f"{xs}.clear()",
+                f"{xs}.sort(key=small)",
+                f"{xs}.extend(*[[4]])",
+                f"{xs}.extend(failing(1))",
+                f"{xs}.append(a if b else c)",
+                f"{xs}.__setitem__(0, {scalar()})",
+                "xs.copy()",
+                f"d.update(k={scalar()})",
+                f"d.setdefault({self._pick(*KEYS)}, 1)",
+                "d.pop('k')",
+                "d.pop('none', 0)",
+                "d.popitem()",
+                "e.update(d)",
+                "d.clear()",
+                "d.update(**e)",
+                f"s.add({self._rng.randint(0, 9)})",
+                "s.discard(1)",
+                "s.remove(2)",
+                "s.update([3])",
+                "s.difference_update({1})",
+                "ba.append(65)",
+                "ba.extend(b'yz')",
+                "ba.pop()",
+                "q.append(2)",
+                "q.appendleft(0)",
+                "q.rotate(1)",
+                "q.popleft()",
+                "q.extend([1, 2])",
+                "d.get('k')",
+                "xs.index(1)",
+            )
+        ]
 
     def _slice(self) -> list[str]:
         container = self._pick("xs", "n.extra", "ba", "q", "g", "rows[0]")
         value = "b'z'" if container == "ba" else f"[{self._scalar()}]"
         start, stop = self._pick("", "0", "1", "a"), self._pick("", "2", "b", "small(c)")
-        return [self._pick(
-            f"{container}[{start}:{stop}] = {value}", f"del {container}[{start}:{stop}]",
-            f"{container}[::2] = {value}", f"{container}[1:] += {value}")]
+        return [
+            self._pick(
+                f"{container}[{start}:{stop}] = {value}",
+                f"del {container}[{start}:{stop}]",
+                f"{container}[::2] = {value}",
+                f"{container}[1:] += {value}",
+            )
+        ]
 
     def _delete(self) -> list[str]:
-        target = self._pick("n.left", "n.other", "n.half", "d['k']", "d[a]", "xs[0]", "xs[-1]",
-                            "xs[9]", "g[0]", "g.one", "e", "Node.shared", "q[0]", "c",
-                            "(a, b)", "rows[0][0]", "small.note")
+        target = self._pick(
+            "n.left",
+            "n.other",
+            "n.half",
+            "d['k']",
+            "d[a]",
+            "xs[0]",
+            "xs[-1]",
+            "xs[9]",
+            "g[0]",
+            "g.one",
+            "e",
+            "Node.shared",
+            "q[0]",
+            "c",
+            "(a, b)",
+            "rows[0][0]",
+            "small.note",
+        )
         return [f"del {target}"]
 
     def _branch(self) -> list[str]:
-        condition = self._pick("a", "a == b", "not c", "xs", "d", "a == b or c", "(t := b)",
-                               "u is None and a")
+        condition = self._pick(
+            "a", "a == b", "not c", "xs", "d", "a == b or c", "(t := b)", "u is None and a"
+        )
         return [f"if {condition}:", *self._nested(), "else:", *self._nested()]
 
     def _for(self) -> list[str]:
         if self._loops == 2:
             return self._assign()
-        target = self._pick(*SCALARS, "n.left", "d['k']", "xs[0]", "n.right", "i, j",
-                            "n.left, c", "(t, *ys)")
+        target = self._pick(
+            *SCALARS, "n.left", "d['k']", "xs[0]", "n.right", "i, j", "n.left, c", "(t, *ys)"
+        )
         if target in ("i, j", "n.left, c", "(t, *ys)"):
             source = self._pick("[(1, 2), (3, 4)]", "zip([1, 2], [3, 4])", "d.items()")
         else:
@@ -278,18 +444,28 @@ class _Generator:
         if self._loops == 2:
             return self._assign()
         name = self._fresh("w")
-        return [f"{name} = {self._rng.randint(1, 3)}", f"while {name} > 0:", f"    {name} -= 1",
-                *self._loop()]
+        return [
+            f"{name} = {self._rng.randint(1, 3)}",
+            f"while {name} > 0:",
+            f"    {name} -= 1",
+            *self._loop(),
+        ]
 
     def _try(self) -> list[str]:
         lines = ["try:", *self._nested()]
         if self._rng.random() < 0.5:
-            lines.append("    " + self._pick("1 / 0", "raise KeyError(1)", "xs[99] = 1",
-                                             "undefined", "raise Exception"))
+            lines.append(
+                "    "
+                + self._pick(
+                    "1 / 0", "raise KeyError(1)", "xs[99] = 1", "undefined", "raise Exception"
+                )
+            )
         kind = self._rng.randrange(3)
         if kind != 0:
-            lines += [f"except {self._pick('Exception as x', 'KeyError', 'ArithmeticError as x')}:",
-                      *self._nested()]
+            lines += [
+                f"except {self._pick('Exception as x', 'KeyError', 'ArithmeticError as x')}:",
+                *self._nested(),
+            ]
             if self._rng.random() < 0.3:
                 lines += ["else:", *self._nested()]
         if kind != 1:
@@ -297,19 +473,34 @@ class _Generator:
         return lines
 
     def _with(self) -> list[str]:
-        return [self._pick("with n:", "with n as xs:", "with n as (a, *ys):",
-                           "with n as n.other:", "with n as u, Node(3) as ys:",
-                           "with Node(2) as g.two:"),
-                *self._nested()]
+        return [
+            self._pick(
+                "with n:",
+                "with n as xs:",
+                "with n as (a, *ys):",
+                "with n as n.other:",
+                "with n as u, Node(3) as ys:",
+                "with Node(2) as g.two:",
+            ),
+            *self._nested(),
+        ]
 
     def _comprehension(self) -> list[str]:
         target, value = self._pick("u", "n.other", "g.two"), self._scalar()
-        return [f"{target} = " + self._pick(
-            f"[v + 1 for v in range(3) if v != {self._rng.randint(0, 3)}]",
-            "{v: w for v, w in zip('ab', [1, 2])}", "{v for v in (1, 2)}",
-            "[[v, w] for v in (1, 2) for w in (3,)]", "sum(v for v in [1, 2])",
-            "[(y := v) for v in range(2)]", f"[[{value} for v in (1,)] for w in range(2)]",
-            "list(v for v in failing(1))", "[v for v in xs if (a := v)]")]
+        return [
+            f"{target} = "
+            + self._pick(
+                f"[v + 1 for v in range(3) if v != {self._rng.randint(0, 3)}]",
+                "{v: w for v, w in zip('ab', [1, 2])}",
+                "{v for v in (1, 2)}",
+                "[[v, w] for v in (1, 2) for w in (3,)]",
+                "sum(v for v in [1, 2])",
+                "[(y := v) for v in range(2)]",
+                f"[[{value} for v in (1,)] for w in range(2)]",
+                "list(v for v in failing(1))",
+                "[v for v in xs if (a := v)]",
+            )
+        ]
 
     def _walrus(self) -> list[str]:
         return [f"u = [{self._scalar()}, ({self._pick(*SCALARS)} := {self._scalar()})]"]
@@ -329,24 +520,41 @@ class _Generator:
         lines = [f"{it} = {self._rng.choice(self._generators)}({self._scalar()})"]
         if use == 0:
             return lines + [f"for {self._pick(*SCALARS)} in {it}:", *self._loop()]
-        return lines + [[], [f"a = next({it})", f"b = {it}.send({self._scalar()})",
-                             f"{it}.close()"],
-                        [f"xs = list({it})[:4]"], [f"next({it})", f"{it}.throw(KeyError(1))"],
-                        [f"next({it})", f"del {it}"], [f"b, *ys = {it}"]][use]
+        return (
+            lines
+            + [
+                [],
+                [f"a = next({it})", f"b = {it}.send({self._scalar()})", f"{it}.close()"],
+                [f"xs = list({it})[:4]"],
+                [f"next({it})", f"{it}.throw(KeyError(1))"],
+                [f"next({it})", f"del {it}"],
+                [f"b, *ys = {it}"],
+            ][use]
+        )
 
     def _match(self) -> list[str]:
         lines = [f"match {self._pick('xs', 'd', 'a', 'n', '(1, [2, 3])')}:"]
-        for pattern in ("[1, p, *ys]", "{'k': p, **rest}", "Node(left=p) if p", "int(p) | str(p)",
-                        "[p, [t, _]] as u", "other"):
+        for pattern in (
+            "[1, p, *ys]",
+            "{'k': p, **rest}",
+            "Node(left=p) if p",
+            "int(p) | str(p)",
+            "[p, [t, _]] as u",
+            "other",
+        ):
             lines += _indent([f"case {pattern}:", *self._nested()])
         return lines
 
     def _class_body(self) -> list[str]:
         name = self._fresh("Class")
-        return [f"class {name}:", "    field = 1", "    field += 1",
-                f"    items = [v for v in range({self._rng.randint(0, 3)})]",
-                f"    {self._pick('del field', 'items.append(field)', 'field = items')}",
-                f"u = {name}.items"]
+        return [
+            f"class {name}:",
+            "    field = 1",
+            "    field += 1",
+            f"    items = [v for v in range({self._rng.randint(0, 3)})]",
+            f"    {self._pick('del field', 'items.append(field)', 'field = items')}",
+            f"u = {name}.items",
+        ]
 
     def _lambda(self) -> list[str]:
         return [f"u = (lambda v, *r, k=1, **o: v)({self._scalar()}, 2, z=3)"]
@@ -369,19 +577,38 @@ class _Generator:
         kind = self._function_kind = self._pick("function", "function", "generator")
         name = self._fresh("gen" if kind == "generator" else "fun")
         count = 1 if kind == "generator" else self._rng.randint(0, 3)
-        body = list(self._rng.choice([
-            ["global a, b, c, u, xs, ys, rows, d, e, s, q, ba"], ["global xs, ys, d"], LOCALS,
-            LOCALS]))
+        body = list(
+            self._rng.choice(
+                [
+                    ["global a, b, c, u, xs, ys, rows, d, e, s, q, ba"],
+                    ["global xs, ys, d"],
+                    LOCALS,
+                    LOCALS,
+                ]
+            )
+        )
         if self._rng.random() < 0.4:
             inner = self._fresh("inner")
-            body += [f"v = {self._scalar()}", f"def {inner}(more=1):", "    nonlocal v",
-                     "    v = small(v)", "    v += more", "    w = [v]", "    return w",
-                     f"t = {inner}()"]
+            body += [
+                f"v = {self._scalar()}",
+                f"def {inner}(more=1):",
+                "    nonlocal v",
+                "    v = small(v)",
+                "    v += more",
+                "    w = [v]",
+                "    return w",
+                f"t = {inner}()",
+            ]
         body += self._block(self._rng.randint(2, 5))
         if kind == "generator":
-            body += [f"got = yield {self._scalar()}", "try:", f"    t = yield {self._scalar()}",
-                     "finally:", "    t = 0",
-                     self._pick("yield from list(xs)[:2]", "yield t", "return 5")]
+            body += [
+                f"got = yield {self._scalar()}",
+                "try:",
+                f"    t = yield {self._scalar()}",
+                "finally:",
+                "    t = 0",
+                self._pick("yield from list(xs)[:2]", "yield t", "return 5"),
+            ]
             self._generators.append(name)
         else:
             body.append(f"return {self._pick(self._any(), '1, 2')}")

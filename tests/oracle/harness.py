@@ -36,13 +36,26 @@ ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT / "gdbplugin")]
 
 BUFFER_BYTES = 64 * 1024 * 1024
-VALUE_BYTES = 512                      # the largest: the oracle does not cut values
+VALUE_BYTES = 512  # the largest: the oracle does not cut values
 CHILD_SECONDS = 300
-FIELDS = ("activation", "thread", "function", "file", "line", "kind", "scope", "name", "old",
-          "new", "old_type", "new_type")
+FIELDS = (
+    "activation",
+    "thread",
+    "function",
+    "file",
+    "line",
+    "kind",
+    "scope",
+    "name",
+    "old",
+    "new",
+    "old_type",
+    "new_type",
+)
 
 
 # ---- what the tests call -----------------------------------------------------------------
+
 
 class Run:
     """What one child did."""
@@ -68,15 +81,23 @@ def record(how: str, *what: str) -> Run:
     """Run `what` (a program, or --generated SEED COUNT) in a child: oracle, memtrace, plain."""
     with tempfile.TemporaryDirectory(prefix="memtrace-oracle-") as directory:
         output = os.path.join(directory, "events")
-        environment = {key: value for key, value in os.environ.items()
-                       if not key.startswith("PYTHON")}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("PYTHON")
+        }
         environment.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1")
         command = [sys.executable, "-s", str(HERE / "harness.py"), how, output, *what]
-        child = subprocess.run(command, env=environment, timeout=CHILD_SECONDS, text=True,
-                               stdin=subprocess.DEVNULL, capture_output=True)
+        child = subprocess.run(
+            command,
+            env=environment,
+            timeout=CHILD_SECONDS,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
         if child.returncode:
-            raise AssertionError(f"{' '.join(command)}: exit status {child.returncode}\n"
-                                 f"{child.stdout}{child.stderr}")
+            raise AssertionError(
+                f"{' '.join(command)}: exit status {child.returncode}\n{child.stdout}{child.stderr}"
+            )
         with open(output, encoding="utf-8", errors="surrogatepass") as file:
             events = [json.loads(line) for line in file]
     return Run(events, child.stdout + child.stderr)
@@ -102,8 +123,10 @@ def compare_generated(first_seed: int, count: int) -> str | None:
         name = generate.file_name(seed)
         found = difference(expected[name], actual[name])
         if found is not None or not expected[name]:
-            numbered = "\n".join(f"{number:4} {line}" for number, line in
-                                 enumerate(generate.program(seed).splitlines(), 1))
+            numbered = "\n".join(
+                f"{number:4} {line}"
+                for number, line in enumerate(generate.program(seed).splitlines(), 1)
+            )
             return f"seed {seed}:\n{numbered}\n{found or 'the oracle saw no event'}"
     return None
 
@@ -116,14 +139,16 @@ def difference(expected: list[dict], actual: list[dict]) -> str | None:
         other = actual[index] if index < len(actual) else None
         if one == other:
             continue
-        before = "".join(f"    {show(event)}\n" for event in expected[max(0, index - 5):index])
+        before = "".join(f"    {show(event)}\n" for event in expected[max(0, index - 5) : index])
         fields = ""
         if one and other:
             fields = "differ in: " + ", ".join(
-                f"{key} ({one[key]!r}, {other[key]!r})" for key in FIELDS
-                if one[key] != other[key])
-        return (f"event {index + 1} of {len(expected)} (oracle) and {len(actual)} (memtrace)\n"
-                f"{before}oracle:   {show(one)}\nmemtrace: {show(other)}\n{fields}")
+                f"{key} ({one[key]!r}, {other[key]!r})" for key in FIELDS if one[key] != other[key]
+            )
+        return (
+            f"event {index + 1} of {len(expected)} (oracle) and {len(actual)} (memtrace)\n"
+            f"{before}oracle:   {show(one)}\nmemtrace: {show(other)}\n{fields}"
+        )
     return None
 
 
@@ -137,9 +162,12 @@ def show(event: dict | None) -> str:
     if event is None:
         return "nothing"
     change = {"NEW": f" = {event['new']}", "DELETED": f" (was {event['old']})"}.get(
-        event["kind"], f": {event['old']} → {event['new']}")
-    return (f"{event['thread']}/{event['activation']} [{event['function']}:{event['line']}] "
-            f"{event['kind']} {event['scope']} {event['name']}{change}")
+        event["kind"], f": {event['old']} → {event['new']}"
+    )
+    return (
+        f"{event['thread']}/{event['activation']} [{event['function']}:{event['line']}] "
+        f"{event['kind']} {event['scope']} {event['name']}{change}"
+    )
 
 
 def _comparable(events: list[dict]) -> list[dict]:
@@ -169,10 +197,11 @@ def _by_file(events: list[dict]) -> dict[str, list[dict]]:
 
 # ---- the child ---------------------------------------------------------------------------
 
+
 def request_lines(source: str) -> list[str]:
     """What the program's header adds to the install request."""
     mark = "# memtrace: "
-    return [line[len(mark):].strip() for line in source.splitlines() if line.startswith(mark)]
+    return [line[len(mark) :].strip() for line in source.splitlines() if line.startswith(mark)]
 
 
 class OracleRecording:
@@ -181,10 +210,11 @@ class OracleRecording:
     def __init__(self, lines: list[str]) -> None:
         import oracle
 
-        globs = [line[len("only="):] for line in lines if line.startswith("only=")]
+        globs = [line[len("only=") :] for line in lines if line.startswith("only=")]
         self._oracle = oracle.Oracle(
             lambda file: any(fnmatch.fnmatchcase(file, glob) for glob in globs),
-            rebound="rebound=1" in lines)
+            rebound="rebound=1" in lines,
+        )
 
     def start(self) -> None:
         self._oracle.start()
@@ -226,13 +256,17 @@ class MemtraceRecording:
         control.request_number = control.done_number + 1
         status = self._serve()
         if status:
-            raise RuntimeError(f"memtrace: {self._abi.Status(status).name}: "
-                               f"{control.detail.decode()}")
+            raise RuntimeError(
+                f"memtrace: {self._abi.Status(status).name}: {control.detail.decode()}"
+            )
 
     def events(self) -> list[dict]:
         control = self._control.contents
-        lost = {name: getattr(control, name) for name, _ in control._fields_
-                if name.startswith("lost_") and getattr(control, name)}
+        lost = {
+            name: getattr(control, name)
+            for name, _ in control._fields_
+            if name.startswith("lost_") and getattr(control, name)
+        }
         if lost:
             raise RuntimeError(f"memtrace lost events: {lost}")
         return read_buffer(control)
@@ -243,11 +277,14 @@ def read_buffer(control: Any) -> list[dict]:
     from memtrace import reader, render
 
     def opener(library: Any, handle: Any, error: Any) -> int:
-        return library.mt_reader_open_memory(ctypes.addressof(control), control.buffer_bytes, 1,
-                                             ctypes.byref(handle), error)
+        return library.mt_reader_open_memory(
+            ctypes.addressof(control), control.buffer_bytes, 1, ctypes.byref(handle), error
+        )
 
-    return [json.loads(render.as_json(event))
-            for event in reader.Reader(opener, "this process").events()]
+    return [
+        json.loads(render.as_json(event))
+        for event in reader.Reader(opener, "this process").events()
+    ]
 
 
 def run_program(source: str, path: str) -> None:
@@ -260,8 +297,11 @@ def run_program(source: str, path: str) -> None:
 
 
 def _lines_of(error: BaseException, path: str) -> str:
-    return " ".join(f"line {frame.lineno}" for frame in
-                    traceback.extract_tb(error.__traceback__) if frame.filename == path)
+    return " ".join(
+        f"line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == path
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -275,8 +315,8 @@ def main(arguments: list[str]) -> None:
     else:
         programs = [(Path(what[0]).read_text(encoding="utf-8"), what[0])]
         lines = ["only=" + glob.escape(what[0])] + request_lines(programs[0][0])
-    gc.disable()                        # when it runs depends on what is allocated
-    sys.setswitchinterval(1000)         # threads switch where they block, nowhere else
+    gc.disable()  # when it runs depends on what is allocated
+    sys.setswitchinterval(1000)  # threads switch where they block, nowhere else
     recordings = {"oracle": OracleRecording, "memtrace": MemtraceRecording}
     recording = recordings[how](lines) if how in recordings else None
     if recording:

@@ -27,37 +27,95 @@ NULL = ("null",)
 Expression = tuple
 Stack = tuple
 
-_VARIABLES = {"LOAD_FAST": "local", "LOAD_DEREF": "cell", "LOAD_CLASSDEREF": "cell",
-              "LOAD_GLOBAL": "global", "LOAD_NAME": "name"}
+_VARIABLES = {
+    "LOAD_FAST": "local",
+    "LOAD_DEREF": "cell",
+    "LOAD_CLASSDEREF": "cell",
+    "LOAD_GLOBAL": "global",
+    "LOAD_NAME": "name",
+}
 
 # (popped, pushed): instructions whose results have no name.
 _EFFECTS = {
-    "NOP": (0, 0), "RESUME": (0, 0), "PRECALL": (0, 0), "KW_NAMES": (0, 0), "CACHE": (0, 0),
-    "MAKE_CELL": (0, 0), "COPY_FREE_VARS": (0, 0), "SETUP_ANNOTATIONS": (0, 0),
-    "JUMP_FORWARD": (0, 0), "JUMP_BACKWARD": (0, 0), "JUMP_BACKWARD_NO_INTERRUPT": (0, 0),
-    "DELETE_FAST": (0, 0), "DELETE_DEREF": (0, 0), "DELETE_GLOBAL": (0, 0),
-    "DELETE_NAME": (0, 0), "POP_TOP": (1, 0), "POP_EXCEPT": (1, 0), "PRINT_EXPR": (1, 0),
-    "IMPORT_STAR": (1, 0), "RETURN_VALUE": (1, 0), "RERAISE": (1, 0),
-    "STORE_FAST": (1, 0), "STORE_DEREF": (1, 0), "STORE_GLOBAL": (1, 0), "STORE_NAME": (1, 0),
-    "STORE_ATTR": (2, 0), "DELETE_ATTR": (1, 0), "STORE_SUBSCR": (3, 0),
-    "DELETE_SUBSCR": (2, 0), "LIST_APPEND": (1, 0), "SET_ADD": (1, 0), "LIST_EXTEND": (1, 0),
-    "SET_UPDATE": (1, 0), "DICT_UPDATE": (1, 0), "DICT_MERGE": (1, 0), "MAP_ADD": (2, 0),
-    "UNARY_POSITIVE": (1, 1), "UNARY_NEGATIVE": (1, 1), "UNARY_NOT": (1, 1),
-    "UNARY_INVERT": (1, 1), "BINARY_OP": (2, 1), "COMPARE_OP": (2, 1), "IS_OP": (2, 1),
-    "CONTAINS_OP": (2, 1), "GET_ITER": (1, 1), "GET_YIELD_FROM_ITER": (1, 1),
-    "GET_AITER": (1, 1), "GET_ANEXT": (0, 1), "GET_AWAITABLE": (1, 1), "GET_LEN": (0, 1),
-    "BEFORE_WITH": (1, 2), "BEFORE_ASYNC_WITH": (1, 2), "END_ASYNC_FOR": (2, 0),
-    "YIELD_VALUE": (1, 1), "ASYNC_GEN_WRAP": (1, 1), "RETURN_GENERATOR": (0, 1),
-    "LIST_TO_TUPLE": (1, 1), "IMPORT_NAME": (2, 1), "IMPORT_FROM": (0, 1),
-    "PUSH_EXC_INFO": (1, 2), "CHECK_EXC_MATCH": (1, 1), "CHECK_EG_MATCH": (2, 2),
-    "PREP_RERAISE_STAR": (2, 1), "WITH_EXCEPT_START": (0, 1), "MATCH_MAPPING": (0, 1),
-    "MATCH_SEQUENCE": (0, 1), "MATCH_KEYS": (0, 1), "MATCH_CLASS": (3, 1),
-    "LOAD_CLOSURE": (0, 1), "LOAD_BUILD_CLASS": (0, 1), "LOAD_ASSERTION_ERROR": (0, 1),
+    "NOP": (0, 0),
+    "RESUME": (0, 0),
+    "PRECALL": (0, 0),
+    "KW_NAMES": (0, 0),
+    "CACHE": (0, 0),
+    "MAKE_CELL": (0, 0),
+    "COPY_FREE_VARS": (0, 0),
+    "SETUP_ANNOTATIONS": (0, 0),
+    "JUMP_FORWARD": (0, 0),
+    "JUMP_BACKWARD": (0, 0),
+    "JUMP_BACKWARD_NO_INTERRUPT": (0, 0),
+    "DELETE_FAST": (0, 0),
+    "DELETE_DEREF": (0, 0),
+    "DELETE_GLOBAL": (0, 0),
+    "DELETE_NAME": (0, 0),
+    "POP_TOP": (1, 0),
+    "POP_EXCEPT": (1, 0),
+    "PRINT_EXPR": (1, 0),
+    "IMPORT_STAR": (1, 0),
+    "RETURN_VALUE": (1, 0),
+    "RERAISE": (1, 0),
+    "STORE_FAST": (1, 0),
+    "STORE_DEREF": (1, 0),
+    "STORE_GLOBAL": (1, 0),
+    "STORE_NAME": (1, 0),
+    "STORE_ATTR": (2, 0),
+    "DELETE_ATTR": (1, 0),
+    "STORE_SUBSCR": (3, 0),
+    "DELETE_SUBSCR": (2, 0),
+    "LIST_APPEND": (1, 0),
+    "SET_ADD": (1, 0),
+    "LIST_EXTEND": (1, 0),
+    "SET_UPDATE": (1, 0),
+    "DICT_UPDATE": (1, 0),
+    "DICT_MERGE": (1, 0),
+    "MAP_ADD": (2, 0),
+    "UNARY_POSITIVE": (1, 1),
+    "UNARY_NEGATIVE": (1, 1),
+    "UNARY_NOT": (1, 1),
+    "UNARY_INVERT": (1, 1),
+    "BINARY_OP": (2, 1),
+    "COMPARE_OP": (2, 1),
+    "IS_OP": (2, 1),
+    "CONTAINS_OP": (2, 1),
+    "GET_ITER": (1, 1),
+    "GET_YIELD_FROM_ITER": (1, 1),
+    "GET_AITER": (1, 1),
+    "GET_ANEXT": (0, 1),
+    "GET_AWAITABLE": (1, 1),
+    "GET_LEN": (0, 1),
+    "BEFORE_WITH": (1, 2),
+    "BEFORE_ASYNC_WITH": (1, 2),
+    "END_ASYNC_FOR": (2, 0),
+    "YIELD_VALUE": (1, 1),
+    "ASYNC_GEN_WRAP": (1, 1),
+    "RETURN_GENERATOR": (0, 1),
+    "LIST_TO_TUPLE": (1, 1),
+    "IMPORT_NAME": (2, 1),
+    "IMPORT_FROM": (0, 1),
+    "PUSH_EXC_INFO": (1, 2),
+    "CHECK_EXC_MATCH": (1, 1),
+    "CHECK_EG_MATCH": (2, 2),
+    "PREP_RERAISE_STAR": (2, 1),
+    "WITH_EXCEPT_START": (0, 1),
+    "MATCH_MAPPING": (0, 1),
+    "MATCH_SEQUENCE": (0, 1),
+    "MATCH_KEYS": (0, 1),
+    "MATCH_CLASS": (3, 1),
+    "LOAD_CLOSURE": (0, 1),
+    "LOAD_BUILD_CLASS": (0, 1),
+    "LOAD_ASSERTION_ERROR": (0, 1),
 }
 _EFFECTS_OF_ARGUMENT = {
-    "BUILD_TUPLE": lambda arg: (arg, 1), "BUILD_LIST": lambda arg: (arg, 1),
-    "BUILD_SET": lambda arg: (arg, 1), "BUILD_STRING": lambda arg: (arg, 1),
-    "BUILD_MAP": lambda arg: (2 * arg, 1), "BUILD_CONST_KEY_MAP": lambda arg: (arg + 1, 1),
+    "BUILD_TUPLE": lambda arg: (arg, 1),
+    "BUILD_LIST": lambda arg: (arg, 1),
+    "BUILD_SET": lambda arg: (arg, 1),
+    "BUILD_STRING": lambda arg: (arg, 1),
+    "BUILD_MAP": lambda arg: (2 * arg, 1),
+    "BUILD_CONST_KEY_MAP": lambda arg: (arg + 1, 1),
     "UNPACK_SEQUENCE": lambda arg: (1, arg),
     "UNPACK_EX": lambda arg: (1, (arg & 0xFF) + (arg >> 8) + 1),
     "FORMAT_VALUE": lambda arg: (2 if arg & 4 else 1, 1),
@@ -67,8 +125,12 @@ _EFFECTS_OF_ARGUMENT = {
 _ENDS = {"RETURN_VALUE", "RERAISE", "RAISE_VARARGS"}
 _ALWAYS_JUMPS = {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
 # (popped when it jumps, popped when it goes on, pushed when it goes on)
-_BRANCHES = {"FOR_ITER": (1, 0, 1), "SEND": (1, 0, 0),
-             "JUMP_IF_TRUE_OR_POP": (0, 1, 0), "JUMP_IF_FALSE_OR_POP": (0, 1, 0)}
+_BRANCHES = {
+    "FOR_ITER": (1, 0, 1),
+    "SEND": (1, 0, 0),
+    "JUMP_IF_TRUE_OR_POP": (0, 1, 0),
+    "JUMP_IF_FALSE_OR_POP": (0, 1, 0),
+}
 
 
 def stacks(code: types.CodeType) -> dict[int, Stack]:
@@ -98,8 +160,9 @@ def stacks(code: types.CodeType) -> dict[int, Stack]:
 def _merge(one: Stack, other: Stack) -> Stack:
     if len(one) != len(other):
         raise AssertionError(f"paths meet with {len(one)} and {len(other)} items")
-    return tuple(a if a == b and type(a[-1]) is type(b[-1]) else UNKNOWN
-                 for a, b in zip(one, other))
+    return tuple(
+        a if a == b and type(a[-1]) is type(b[-1]) else UNKNOWN for a, b in zip(one, other)
+    )
 
 
 def _after(item: frames.Instruction, stack: Stack) -> list[tuple[int, Stack]]:
@@ -112,8 +175,10 @@ def _after(item: frames.Instruction, stack: Stack) -> list[tuple[int, Stack]]:
         return [(item.value, stack[:-1]), (item.next_offset, stack[:-1])]
     if item.name in _BRANCHES:
         jump_pops, next_pops, next_pushes = _BRANCHES[item.name]
-        return [(item.value, stack[:len(stack) - jump_pops]),
-                (item.next_offset, stack[:len(stack) - next_pops] + (UNKNOWN,) * next_pushes)]
+        return [
+            (item.value, stack[: len(stack) - jump_pops]),
+            (item.next_offset, stack[: len(stack) - next_pops] + (UNKNOWN,) * next_pushes),
+        ]
     return [(item.next_offset, _execute(item, stack))]
 
 
@@ -137,14 +202,14 @@ def _execute(item: frames.Instruction, stack: Stack) -> Stack:
     if name == "COPY":
         return stack + (stack[-arg],)
     if name == "SWAP":
-        return stack[:-arg] + (stack[-1],) + stack[-arg + 1:-1] + (stack[-arg],)
+        return stack[:-arg] + (stack[-1],) + stack[-arg + 1 : -1] + (stack[-arg],)
     if name == "CALL":
-        return stack[:-arg - 2] + (("call", callee(stack, arg)),)
+        return stack[: -arg - 2] + (("call", callee(stack, arg)),)
     if name == "CALL_FUNCTION_EX":
         count = 3 + (arg & 1)
         return stack[:-count] + (("call", stack[-count + 1]),)
     popped, pushed = _EFFECTS[name] if name in _EFFECTS else _EFFECTS_OF_ARGUMENT[name](arg)
-    return stack[:len(stack) - popped] + (UNKNOWN,) * pushed
+    return stack[: len(stack) - popped] + (UNKNOWN,) * pushed
 
 
 def callee(stack: Stack, arg_count: int) -> Expression:
@@ -176,7 +241,7 @@ def key_text(expression: Expression) -> str:
 def final_key_text(expression: Expression, key: Any) -> str:
     """The key of an item event: its value where that is a small scalar, else as written."""
     kind = type(key)
-    if key is None or kind is bool or kind is float or kind is int and -2 ** 63 <= key < 2 ** 63:
+    if key is None or kind is bool or kind is float or kind is int and -(2**63) <= key < 2**63:
         return values.text(key)
     if kind is str and len(key.encode("utf-8", "surrogatepass")) <= 64:
         return values.text(key)
@@ -189,8 +254,7 @@ def final_key_text(expression: Expression, key: Any) -> str:
 
 def slice_text(expression: Expression) -> str:
     """`start:stop` or `start:stop:step`, empty where None."""
-    return ":".join("" if part == ("const", None) else key_text(part)
-                    for part in expression[1])
+    return ":".join("" if part == ("const", None) else key_text(part) for part in expression[1])
 
 
 def variable(expression: Expression) -> tuple[str, str] | None:

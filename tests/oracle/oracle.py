@@ -34,14 +34,14 @@ COMPARED_ITEMS, COMPARED_PAIRS = 64, 32
 
 METHODS = {
     list: "append extend insert remove pop clear sort reverse __setitem__ __delitem__ "
-          "__iadd__ __imul__",
+    "__iadd__ __imul__",
     dict: "update setdefault pop popitem clear __setitem__ __delitem__ __ior__",
     set: "add discard remove pop clear update intersection_update difference_update "
-         "symmetric_difference_update __ior__ __iand__ __isub__ __ixor__",
+    "symmetric_difference_update __ior__ __iand__ __isub__ __ixor__",
     bytearray: "append extend insert remove pop clear reverse __setitem__ __delitem__ "
-               "__iadd__ __imul__",
+    "__iadd__ __imul__",
     collections.deque: "append appendleft extend extendleft insert remove pop popleft clear "
-                       "rotate reverse __setitem__ __delitem__ __iadd__ __imul__",
+    "rotate reverse __setitem__ __delitem__ __iadd__ __imul__",
 }
 METHODS = {kind: frozenset(text.split()) for kind, text in METHODS.items()}
 ALL_METHODS = frozenset().union(*METHODS.values())
@@ -52,11 +52,12 @@ GENERIC_SETTERS = (object, BaseException, types.ModuleType, types.SimpleNamespac
 
 # ---- what is bound ---------------------------------------------------------------------
 
+
 @dataclass
 class Look:
     """What a target held at one moment, without a reference to it unless it is a scalar."""
 
-    found: str = "absent"           # absent, bound or unreadable
+    found: str = "absent"  # absent, bound or unreadable
     identity: int = 0
     text: str | None = None
     type: str | None = None
@@ -70,16 +71,24 @@ UNREADABLE = Look("unreadable", 0, "?", "?")
 def look(value: Any) -> Look:
     if value is UNBOUND:
         return ABSENT
-    return Look("bound", id(value), values.text(value), values.type_name(value),
-                value if values.is_scalar(value) else UNBOUND)
+    return Look(
+        "bound",
+        id(value),
+        values.text(value),
+        values.type_name(value),
+        value if values.is_scalar(value) else UNBOUND,
+    )
 
 
 def equal(old: Look, new: Look) -> bool:
     """The same object, or an equal scalar of the same type."""
     if old.identity == new.identity:
         return True
-    return (old.scalar is not UNBOUND and new.scalar is not UNBOUND
-            and values.same_scalar(old.scalar, new.scalar))
+    return (
+        old.scalar is not UNBOUND
+        and new.scalar is not UNBOUND
+        and values.same_scalar(old.scalar, new.scalar)
+    )
 
 
 def bound_attribute(owner: Any, name: str) -> Look:
@@ -95,8 +104,10 @@ def bound_attribute(owner: Any, name: str) -> Look:
             return look(descriptor.__get__(owner, kind))
         except AttributeError:
             return ABSENT
-    if descriptor is not UNBOUND and (_in_mro(type(descriptor), "__set__") is not UNBOUND
-                                      or _in_mro(type(descriptor), "__delete__") is not UNBOUND):
+    if descriptor is not UNBOUND and (
+        _in_mro(type(descriptor), "__set__") is not UNBOUND
+        or _in_mro(type(descriptor), "__delete__") is not UNBOUND
+    ):
         return UNREADABLE
     try:
         return look(object.__getattribute__(owner, "__dict__").get(name, UNBOUND))
@@ -124,8 +135,9 @@ def _sets_generically(kind: type) -> bool:
 
 def bound_item(container: Any, key: Any) -> Look:
     kind = type(container)
-    if (values.is_one_of(kind, (list, bytearray, collections.deque))
-            and values.is_one_of(type(key), (int, bool))):
+    if values.is_one_of(kind, (list, bytearray, collections.deque)) and values.is_one_of(
+        type(key), (int, bool)
+    ):
         try:
             return look(container[key])
         except IndexError:
@@ -148,6 +160,7 @@ def bound_name(namespace: Any, name: str) -> Look:
 
 # ---- contents of containers --------------------------------------------------------------
 
+
 class Contents:
     """A container before a statement that may change it.
 
@@ -167,7 +180,8 @@ class Contents:
         else:
             items = iter(self.container)
         return len(self.container), [
-            (type(item), item) if values.is_scalar(item) else id(item) for item in items]
+            (type(item), item) if values.is_scalar(item) else id(item) for item in items
+        ]
 
     def changed(self) -> bool:
         """Did the contents change? Undecided counts as changed."""
@@ -178,35 +192,42 @@ class Contents:
         kind = type(self.container)
         if kind is dict or length <= COMPARED_ITEMS:
             return parts != old_parts
-        return True     # either seen in the part that is compared, or not decided
+        return True  # either seen in the part that is compared, or not decided
 
 
 # ---- what the instructions of a code object do ---------------------------------------------
+
 
 @dataclass
 class Site:
     """An instruction at which something may change."""
 
-    action: str                     # store, delete, inplace or call
-    target: str                     # STORE_* and DELETE_* suffix; of a call: CALL or EX
+    action: str  # store, delete, inplace or call
+    target: str  # STORE_* and DELETE_* suffix; of a call: CALL or EX
     line: int
-    name: str = ""                  # variable, attribute, or base of an item
+    name: str = ""  # variable, attribute, or base of an item
     slot: int = 0
     base: names.Expression = names.UNKNOWN
     key: names.Expression = names.UNKNOWN
     arg_count: int = 0
-    store: "Site | None" = None     # of an in-place operator: the store of its result
+    store: "Site | None" = None  # of an in-place operator: the store of its result
 
 
-_TARGETS = {"FAST": "local", "DEREF": "cell", "GLOBAL": "global", "NAME": "name",
-            "ATTR": "attribute", "SUBSCR": "item"}
+_TARGETS = {
+    "FAST": "local",
+    "DEREF": "cell",
+    "GLOBAL": "global",
+    "NAME": "name",
+    "ATTR": "attribute",
+    "SUBSCR": "item",
+}
 
 
 class Plan:
     """The sites of one code object, by the offset that the opcode event shows."""
 
     def __init__(self, code: types.CodeType) -> None:
-        self.code = code            # keeps its id from being used again
+        self.code = code  # keeps its id from being used again
         self.function = frames.qualname(code)
         self.slots = frames.slot_names(code)
         self.sites: dict[int, Site] = {}
@@ -243,12 +264,18 @@ class Plan:
             return None
         if names.variable(function[1]) is None:
             return None
-        return Site("call", "CALL" if item.name == "CALL" else "EX", line, function[2],
-                    base=function[1], arg_count=item.arg)
+        return Site(
+            "call",
+            "CALL" if item.name == "CALL" else "EX",
+            line,
+            function[2],
+            base=function[1],
+            arg_count=item.arg,
+        )
 
     def _inplace(self, items: list[frames.Instruction], index: int, stacks: dict) -> Site | None:
         """The in-place operator at `index`, if its result goes to a store at once."""
-        for item in items[index + 1:]:
+        for item in items[index + 1 :]:
             if item.name == "SWAP":
                 continue
             store = self._site(item, stacks[item.offset])
@@ -260,14 +287,15 @@ class Plan:
 
 # ---- frames and threads under way -----------------------------------------------------------
 
+
 @dataclass
 class Pending:
     """What will be an event once it is known whether the instruction raised."""
 
-    event: dict | None              # None: only `contents` decides
-    certain: bool = False           # it comes before code that the store sets off
+    event: dict | None  # None: only `contents` decides
+    certain: bool = False  # it comes before code that the store sets off
     contents: Contents | None = None
-    survives: bool = False          # an event even if the instruction raises
+    survives: bool = False  # an event even if the instruction raises
 
 
 @dataclass
@@ -275,7 +303,7 @@ class Call:
     """One activation under way."""
 
     plan: Plan
-    number: int = 0                 # activation; 0 before its first event
+    number: int = 0  # activation; 0 before its first event
     pending: Pending | None = None
     operand: Contents | None = None  # left operand of the in-place operator just executed
 
@@ -290,18 +318,20 @@ class Oracle:
         self._rebound = rebound
         self._plans: dict[int, Plan | None] = {}
         self._codes: list[types.CodeType] = []
-        self._calls: dict[int, Call] = {}               # by id(frame), while it lives
-        self._certain: dict[int, Call] = {}             # by thread: call with a certain store
+        self._calls: dict[int, Call] = {}  # by id(frame), while it lives
+        self._certain: dict[int, Call] = {}  # by thread: call with a certain store
         self._activations = 0
         self._callback = frames.Callback(self._traced)
         self._start_thread = _thread.start_new_thread
 
     def start(self) -> None:
         """Trace this thread, and those started from now on, from their next call on."""
+
         def start_new_thread(function: Callable, *args: Any) -> int:
             def run(*args: Any, **kwargs: Any) -> None:
                 self._install()
                 function(*args, **kwargs)
+
             return self._start_thread(run, *args)
 
         _thread.start_new_thread = _thread.start_new = start_new_thread
@@ -351,7 +381,7 @@ class Oracle:
         code = frame.f_code
         begins = frames.begins(frame)
         if call is not None and not begins:
-            return                                       # a generator goes on
+            return  # a generator goes on
         self._calls.pop(id(frame), None)
         plan = self._plan(code)
         frame.f_trace_lines = False
@@ -359,17 +389,25 @@ class Oracle:
             return
         frame.f_trace_opcodes = True
         call = self._calls[id(frame)] = Call(plan)
-        arguments = (code.co_argcount + code.co_kwonlyargcount
-                     + bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08))
+        arguments = (
+            code.co_argcount
+            + code.co_kwonlyargcount
+            + bool(code.co_flags & 0x04)
+            + bool(code.co_flags & 0x08)
+        )
         for name in code.co_varnames[:arguments]:
             value = self._variable(frame, plan, plan.slots.index(name))
             if value is not UNBOUND and not name.startswith("."):
-                self._emit(call, self._event(call, code.co_firstlineno, NEW, "argument", name,
-                                             ABSENT, look(value)))
+                self._emit(
+                    call,
+                    self._event(
+                        call, code.co_firstlineno, NEW, "argument", name, ABSENT, look(value)
+                    ),
+                )
 
     def _plan(self, code: types.CodeType) -> Plan | None:
         if id(code) not in self._plans:
-            self._codes.append(code)                     # its id is not used again
+            self._codes.append(code)  # its id is not used again
             self._plans[id(code)] = Plan(code) if self._matches(code.co_filename) else None
         return self._plans[id(code)]
 
@@ -432,8 +470,11 @@ class Oracle:
             kind = NEW
         elif old.found == "bound" and equal(old, new):
             kind = REBOUND
-            if (operand is not None and id(operand.container) == old.identity == new.identity
-                    and operand.changed()):
+            if (
+                operand is not None
+                and id(operand.container) == old.identity == new.identity
+                and operand.changed()
+            ):
                 kind = MUTATED
                 old = Look("bound", old.identity, operand.text, old.type)
         if kind == REBOUND and not self._rebound:
@@ -441,8 +482,9 @@ class Oracle:
         event = self._event(call, site.line, kind, _TARGETS[site.target], name, old, new)
         return Pending(event, certain=old.found != "unreadable")
 
-    def _slice_store(self, call: Call, site: Site, container: Any, name: str,
-                     new: Look) -> Pending | None:
+    def _slice_store(
+        self, call: Call, site: Site, container: Any, name: str, new: Look
+    ) -> Pending | None:
         if type(container) is list or type(container) is bytearray:
             variable = names.variable(site.base)
             if variable is None:
@@ -464,8 +506,9 @@ class Oracle:
             return None
         return self._mutation(call, site.line, *names.variable(site.base), Contents(container))
 
-    def _mutation(self, call: Call, line: int, scope: str, name: str,
-                  contents: Contents) -> Pending:
+    def _mutation(
+        self, call: Call, line: int, scope: str, name: str, contents: Contents
+    ) -> Pending:
         value = look(contents.container)
         event = self._event(call, line, MUTATED, scope, name, value, value)
         return Pending(event, contents=contents, survives=True)
@@ -479,7 +522,7 @@ class Oracle:
         if store.target == "SUBSCR":
             key = frames.stack(frame, 3)
             if type(key) is slice:
-                return None                              # the slice's own copy
+                return None  # the slice's own copy
             name = f"{names.text(store.base)}[{names.final_key_text(store.key, key)}]"
         call.operand = Contents(operand)
         pending = self._mutation(call, site.line, _TARGETS[store.target], name, call.operand)
@@ -502,19 +545,33 @@ class Oracle:
             pending.event["new"] = values.text(contents.container)
             self._emit(call, pending.event)
 
-    def _event(self, call: Call, line: int, kind: str, scope: str, name: str, old: Look,
-               new: Look) -> dict:
-        return {"function": call.plan.function, "file": call.plan.code.co_filename,
-                "line": line, "kind": kind, "scope": scope, "name": name, "old": old.text,
-                "new": new.text, "old_type": old.type, "new_type": new.type}
+    def _event(
+        self, call: Call, line: int, kind: str, scope: str, name: str, old: Look, new: Look
+    ) -> dict:
+        return {
+            "function": call.plan.function,
+            "file": call.plan.code.co_filename,
+            "line": line,
+            "kind": kind,
+            "scope": scope,
+            "name": name,
+            "old": old.text,
+            "new": new.text,
+            "old_type": old.type,
+            "new_type": new.type,
+        }
 
     def _emit(self, call: Call, event: dict) -> None:
         if not call.number:
             self._activations += 1
             call.number = self._activations
-        head = {"seq": len(self.events) + 1, "time_ns": time.monotonic_ns(),
-                "pid": os.getpid(), "thread": threading.get_native_id(),
-                "activation": call.number}
+        head = {
+            "seq": len(self.events) + 1,
+            "time_ns": time.monotonic_ns(),
+            "pid": os.getpid(),
+            "thread": threading.get_native_id(),
+            "activation": call.number,
+        }
         self.events.append({**head, **event})
 
 

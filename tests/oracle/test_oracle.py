@@ -10,16 +10,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 import generate
 import harness
+import pytest
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 EXPECTED = sorted(path.stem for path in (HERE / "expected").glob("*.txt"))
 GENERATED = int(os.environ.get("MEMTRACE_GENERATED", "2000"))
-SEED = int(os.environ["MEMTRACE_SEED"])     # conftest.py sets it where nobody did
+SEED = int(os.environ["MEMTRACE_SEED"])  # conftest.py sets it where nobody did
 BATCHES = 10
 
 

@@ -16,11 +16,27 @@ from collections.abc import Iterable
 SCALARS = (int, float, bool, complex, str, bytes)
 CONTAINERS = (list, dict, set, bytearray, collections.deque)
 
-_BRACKETS = {list: ("[", "]"), set: ("{", "}"), frozenset: ("frozenset({", "})"),
-             collections.deque: ("deque([", "])")}
+_BRACKETS = {
+    list: ("[", "]"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    collections.deque: ("deque([", "])"),
+}
 _EMPTY = {set: "set()", frozenset: "frozenset()", collections.deque: "deque([])"}
-_BUILTIN_PARTS = (int, float, complex, str, bytes, list, tuple, set, frozenset, dict,
-                  bytearray, collections.deque)
+_BUILTIN_PARTS = (
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    list,
+    tuple,
+    set,
+    frozenset,
+    dict,
+    bytearray,
+    collections.deque,
+)
 _type_name = type.__dict__["__name__"].__get__
 _type_mro = type.__dict__["__mro__"].__get__
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
