@@ -288,9 +288,10 @@ static void test_lookup_finds_items_of_dicts_by_equality(void **state)
     py_exec("def new(o): return eval(repr(o))\n"
             "n = float('nan')\n"
             "d = {'a': ['a'], 1: ['1'], None: ['None'], 2.5: ['2.5'], b'b': ['b'], "
-            "(1, ('x', None)): ['t'], 2**100: ['big'], n: ['nan'], 0: ['0'], 3+0j: ['c'], -1: ['-1'],\n"
-            "     '\\u20ac': ['euro'], 1e300: ['huge'], 2**1000: ['power'], "
-            "(Plain, 1): ['mixed'], 2**53: ['exact'], Plain: ['class'], frozenset([7]): ['set']}\n");
+            "(1, ('x', None)): ['t'], 2**100: ['big'], n: ['nan'], 0: ['0'], 3+0j: ['c'], "
+            "-1: ['-1'], '\\u20ac': ['euro'], 1e300: ['huge'], 2**1000: ['power'], "
+            "(Plain, 1): ['mixed'], 2**53: ['exact'], Plain: ['class'], "
+            "frozenset([7]): ['set']}\n");
     assert_item("d", "'a'", "d['a']", CERTAIN);
     assert_item("d", "''.join(['', 'a'])", "d['a']", CERTAIN);
     assert_item("d", "'b'", ABSENT, CERTAIN);
