@@ -10,8 +10,6 @@ enum mt_change mt_diff(const struct mt_snapshot *before, const struct mt_snapsho
     if (before->container != after->container || before->length != after->length ||
         before->count != after->count)
         return MT_CHANGED;
-    if (before->container == 0)
-        return MT_UNDECIDED;
     // The same version says that nothing was stored. Another version says only that
     // something was, perhaps the value that was there: the items decide as far as they go.
     if (before->version != 0 && before->version == after->version)

@@ -63,6 +63,9 @@ static void test_defs_that_come_later_are_seen_at_the_next_refresh(void **state)
     mt_defs_type(TEXT("Second"));
     assert_string_equal(mt_catalog_type(refresh(*state), 2), "Second");
     assert_string_equal(first, "First");
+    // Nothing new: nothing is copied again.
+    const struct mt_text_chunk *chunks = refresh(*state)->chunks;
+    assert_ptr_equal(refresh(*state)->chunks, chunks);
 }
 
 static void test_defs_write_a_nul_as_its_symbol(void **state)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "packets.h"
 
 #define ASSERT_SEQS(reader, expected, ...) \
     assert_string_equal(seqs(reader, (struct mt_filter){ __VA_ARGS__ }), expected)
@@ -263,6 +264,35 @@ static void test_reader_drops_and_counts_a_packet_that_is_being_reset(void **sta
     mt_reader_totals(bank->reader, &totals);
     assert_int_equal(totals.torn, 1);
     slots[bank->first.packet_index].generation++;
+}
+
+static void test_reader_drops_a_packet_that_was_reused_since_it_was_listed(void **state)
+{
+    struct bank *bank = *state;
+    struct mt_source source = { 0 };
+    struct mt_packet_list list;
+    char error[MT_DETAIL_BYTES];
+    assert_int_equal(mt_source_init_buffer(&source, bank->control, bank->control->buffer_bytes,
+                                           true, error), MT_OK);
+    assert_int_equal(mt_packets_list(&source, MT_STREAM_EVENTS, &list), MT_OK);
+    assert_int_equal(list.count, 2);
+    while (bank->control->lost_overwritten == 0)
+        append_int(&bank->first, bank->balance, 1);
+    assert_int_equal(mt_packet_fetch(&source, &list.packets[0]), MT_OVERWRITTEN);
+    assert_null(list.packets[0].bytes);
+    assert_int_equal(mt_packet_fetch(&source, &list.packets[1]), MT_OK);
+    mt_packets_free(&list);
+}
+
+static void test_reader_leaves_events_behind_its_horizon_to_the_next_query(void **state)
+{
+    // Another thread may have numbered an event before these that isn't in its packet yet.
+    struct bank *bank = *state;
+    bank->control->next_seq = 5;
+    ASSERT_SEQS(bank->reader, "1 2 3 4", 0);
+    ASSERT_SEQS(bank->reader, "4", .last = 1);
+    bank->control->next_seq = 8;
+    ASSERT_SEQS(bank->reader, "5 6 7", .since_seq = 4);
 }
 
 /* ---- what can't be opened ---------------------------------------------------------------- */
@@ -536,6 +566,25 @@ static void test_saved_recording_reads_the_same(void **state)
     remove_directory(directory);
 }
 
+static void test_reader_drops_and_counts_the_cut_end_of_a_recording(void **state)
+{
+    struct bank *bank = *state;
+    char path[96], name[128], *directory = make_directory();
+    snprintf(path, sizeof path, "%s/trace", directory);
+    save(bank->reader, path);
+    snprintf(name, sizeof name, "%s/thread-4711", path);
+    struct stat status;
+    assert_int_equal(stat(name, &status), 0);
+    assert_int_equal(truncate(name, status.st_size - 1), 0);
+    struct mt_reader *reader = open_directory(path);
+    struct mt_totals totals;
+    ASSERT_SEQS(reader, "2 4 5", 0);
+    mt_reader_totals(reader, &totals);
+    assert_int_equal(totals.torn, 1);
+    mt_reader_close(reader);
+    remove_directory(directory);
+}
+
 /* What babeltrace2 shows of the directory. */
 static void run_babeltrace(const char *path, char *text, size_t size)
 {
@@ -670,8 +719,6 @@ static void test_save_reports_a_full_disk(void **state)
         skip();
     }
     snprintf(path, sizeof path, "%s/trace", directory);
-    for (int32_t i = 0; i < 2000; i++)
-        append_int(&bank->first, bank->balance, i);
     int status = mt_reader_save(bank->reader, path, error);
     snprintf(command, sizeof command, "umount '%s'", directory);
     assert_int_equal(system(command), 0);
@@ -737,11 +784,14 @@ int main(void)
         BANK_TEST(test_reader_names_what_has_definitions_once),
         BANK_TEST(test_reader_totals_what_can_be_read),
         BANK_TEST(test_reader_drops_and_counts_a_packet_that_is_being_reset),
+        BANK_TEST(test_reader_drops_a_packet_that_was_reused_since_it_was_listed),
+        BANK_TEST(test_reader_leaves_events_behind_its_horizon_to_the_next_query),
         BANK_TEST(test_reader_refuses_what_is_no_buffer),
         BANK_TEST(test_reader_survives_any_damage),
         BANK_TEST(test_reader_finds_the_buffer_in_a_core),
         BANK_TEST(test_reader_keeps_what_a_killed_process_recorded),
         BANK_TEST(test_saved_recording_reads_the_same),
+        BANK_TEST(test_reader_drops_and_counts_the_cut_end_of_a_recording),
         BANK_TEST(test_saved_recording_opens_in_babeltrace),
         BANK_TEST(test_saved_recording_of_a_wrapped_ring_opens_in_babeltrace),
         BANK_TEST(test_save_refuses_a_directory_with_something_in_it),

@@ -297,7 +297,9 @@ static void test_ring_takes_back_the_packet_of_a_dead_thread(void **state)
     assert_int_equal(slots(control)[0].tid, other.tid);
     struct mt_ring ring;
     mt_ring_init(&ring, own_tid());
+    errno = 4711;
     fill_buffer(&ring, control);
+    assert_int_equal(errno, 4711);
     assert_int_equal(slots(control)[0].tid, own_tid());
     mt_buffer_destroy(control);
 }
