@@ -17,9 +17,9 @@ enum { MT_NO_DRAFT = UINT32_MAX };
 /* A site while the plan grows: its strings may still move. */
 struct mt_draft {
     struct mt_site site;
-    uint32_t name, key;        /* positions in `strings` */
-    uint32_t moved;            /* its index in the plan, MT_NO_DRAFT if left out */
-    uint32_t first_unit;       /* of its EXTENDED_ARG prefixes */
+    uint32_t name, key;  /* positions in `strings` */
+    uint32_t moved;      /* its index in the plan, MT_NO_DRAFT if left out */
+    uint32_t first_unit; /* of its EXTENDED_ARG prefixes */
 };
 
 struct mt_planner {
@@ -29,9 +29,9 @@ struct mt_planner {
     struct mt_lines lines;
     struct mt_draft *drafts;
     uint32_t draft_count, draft_capacity;
-    char *strings;             /* each ends in '\0'; "" is at 0 */
+    char *strings; /* each ends in '\0'; "" is at 0 */
     uint32_t strings_size, strings_capacity;
-    uint32_t *interned;        /* hash table of positions in `strings`, 0 free */
+    uint32_t *interned; /* hash table of positions in `strings`, 0 free */
     uint32_t interned_count, interned_capacity;
     bool no_memory;
     struct mt_name text;
@@ -41,7 +41,7 @@ struct mt_planner {
 
 static uint32_t hash_text(const char *text, size_t size)
 {
-    uint32_t hash = 2166136261u;               /* FNV-1a */
+    uint32_t hash = 2166136261u; /* FNV-1a */
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (uint8_t)text[i]) * 16777619u;
     return hash;
@@ -133,8 +133,7 @@ static struct mt_draft *new_draft(struct mt_planner *planner)
 {
     if (planner->draft_count == planner->draft_capacity) {
         uint32_t capacity = 2 * planner->draft_capacity + 16;
-        struct mt_draft *drafts =
-            PyMem_RawRealloc(planner->drafts, capacity * sizeof(*drafts));
+        struct mt_draft *drafts = PyMem_RawRealloc(planner->drafts, capacity * sizeof(*drafts));
         if (!drafts) {
             planner->no_memory = true;
             return NULL;
@@ -180,8 +179,7 @@ static uint32_t draft_index(const struct mt_planner *planner, const struct mt_dr
  * operator: then that one's site says what the store's does. */
 static void link_inplace(struct mt_planner *planner, struct mt_draft *store, int64_t position)
 {
-    const struct mt_node *value =
-        &planner->flow.nodes[mt_flow_peek(&planner->flow, position)];
+    const struct mt_node *value = &planner->flow.nodes[mt_flow_peek(&planner->flow, position)];
     if (value->kind != MT_NODE_INPLACE || value->index == MT_NO_DRAFT)
         return;
     struct mt_draft *operation = &planner->drafts[value->index];
@@ -292,9 +290,7 @@ static bool set_variable(struct mt_planner *planner, struct mt_draft *draft, uin
         draft->site.scope = node->kind == MT_NODE_GLOBAL ? MT_GLOBAL : MT_NAME;
         draft->site.base_object = mt_opcodes_name(planner->code, node->index);
         break;
-    case MT_NODE_ATTR:
-        draft->site.scope = MT_ATTRIBUTE;
-        break;
+    case MT_NODE_ATTR: draft->site.scope = MT_ATTRIBUTE; break;
     case MT_NODE_SUBSCR:
         draft->site.scope = MT_ITEM;
         draft->name = intern_base(planner, node->first);
@@ -302,8 +298,7 @@ static bool set_variable(struct mt_planner *planner, struct mt_draft *draft, uin
         mt_name_key(&planner->text, &planner->flow, node->second);
         draft->key = intern(planner);
         return true;
-    default:
-        return false;
+    default: return false;
     }
     draft->name = intern_base(planner, number);
     return true;
@@ -314,25 +309,19 @@ static bool is_variable(const struct mt_planner *planner, uint32_t number)
 {
     const struct mt_node *node = &planner->flow.nodes[number];
     switch ((enum mt_node_kind)node->kind) {
-    case MT_NODE_FAST:
-        return mt_opcodes_fast_name(planner->code, node->index) != NULL;
-    case MT_NODE_DEREF:
-        return mt_opcodes_deref_name(planner->code, node->index) != NULL;
+    case MT_NODE_FAST: return mt_opcodes_fast_name(planner->code, node->index) != NULL;
+    case MT_NODE_DEREF: return mt_opcodes_deref_name(planner->code, node->index) != NULL;
     case MT_NODE_GLOBAL:
-    case MT_NODE_NAME:
-        return mt_opcodes_name(planner->code, node->index) != NULL;
+    case MT_NODE_NAME: return mt_opcodes_name(planner->code, node->index) != NULL;
     case MT_NODE_ATTR:
-    case MT_NODE_SUBSCR:
-        return true;
-    default:
-        return false;
+    case MT_NODE_SUBSCR: return true;
+    default: return false;
     }
 }
 
 /* The container of a slice store, `position` below the top, where it is a variable: a site
  * of its own, behind the store's. */
-static void add_container(struct mt_planner *planner, uint32_t i, uint32_t store,
-                          int64_t position)
+static void add_container(struct mt_planner *planner, uint32_t i, uint32_t store, int64_t position)
 {
     uint32_t node = mt_flow_peek(&planner->flow, position);
     if (!is_variable(planner, node))
@@ -447,61 +436,28 @@ static void emit(struct mt_planner *planner, uint32_t i)
 {
     const struct mt_instruction *instruction = &planner->bytecode.instructions[i];
     switch ((enum mt_action)instruction->action) {
-    case MT_ACT_STORE_FAST:
-        store_fast(planner, i, instruction->arg);
-        break;
-    case MT_ACT_STORE_LOAD_FAST:
-        store_fast(planner, i, instruction->arg >> 4);
-        break;
-    case MT_ACT_STORE_FAST_PAIR:
-        store_fast_pair(planner, i);
-        break;
-    case MT_ACT_DELETE_FAST:
-        fast_site(planner, i, MT_SITE_DELETE_FAST, instruction->arg);
-        break;
-    case MT_ACT_STORE_DEREF:
-        deref_site(planner, i, MT_SITE_STORE_DEREF);
-        break;
-    case MT_ACT_DELETE_DEREF:
-        deref_site(planner, i, MT_SITE_DELETE_DEREF);
-        break;
-    case MT_ACT_STORE_NAME:
-        name_site(planner, i, MT_SITE_STORE_NAME, MT_NAME);
-        break;
-    case MT_ACT_DELETE_NAME:
-        name_site(planner, i, MT_SITE_DELETE_NAME, MT_NAME);
-        break;
-    case MT_ACT_STORE_GLOBAL:
-        name_site(planner, i, MT_SITE_STORE_GLOBAL, MT_GLOBAL);
-        break;
-    case MT_ACT_DELETE_GLOBAL:
-        name_site(planner, i, MT_SITE_DELETE_GLOBAL, MT_GLOBAL);
-        break;
-    case MT_ACT_STORE_ATTR:
-        attribute_site(planner, i, MT_SITE_STORE_ATTR);
-        break;
-    case MT_ACT_DELETE_ATTR:
-        attribute_site(planner, i, MT_SITE_DELETE_ATTR);
-        break;
-    case MT_ACT_STORE_ITEM:
-        item_site(planner, i, MT_SITE_STORE_ITEM);
-        break;
-    case MT_ACT_DELETE_ITEM:
-        item_site(planner, i, MT_SITE_DELETE_ITEM);
-        break;
-    case MT_ACT_STORE_SLICE:
-        slice_site(planner, i);
-        break;
+    case MT_ACT_STORE_FAST: store_fast(planner, i, instruction->arg); break;
+    case MT_ACT_STORE_LOAD_FAST: store_fast(planner, i, instruction->arg >> 4); break;
+    case MT_ACT_STORE_FAST_PAIR: store_fast_pair(planner, i); break;
+    case MT_ACT_DELETE_FAST: fast_site(planner, i, MT_SITE_DELETE_FAST, instruction->arg); break;
+    case MT_ACT_STORE_DEREF: deref_site(planner, i, MT_SITE_STORE_DEREF); break;
+    case MT_ACT_DELETE_DEREF: deref_site(planner, i, MT_SITE_DELETE_DEREF); break;
+    case MT_ACT_STORE_NAME: name_site(planner, i, MT_SITE_STORE_NAME, MT_NAME); break;
+    case MT_ACT_DELETE_NAME: name_site(planner, i, MT_SITE_DELETE_NAME, MT_NAME); break;
+    case MT_ACT_STORE_GLOBAL: name_site(planner, i, MT_SITE_STORE_GLOBAL, MT_GLOBAL); break;
+    case MT_ACT_DELETE_GLOBAL: name_site(planner, i, MT_SITE_DELETE_GLOBAL, MT_GLOBAL); break;
+    case MT_ACT_STORE_ATTR: attribute_site(planner, i, MT_SITE_STORE_ATTR); break;
+    case MT_ACT_DELETE_ATTR: attribute_site(planner, i, MT_SITE_DELETE_ATTR); break;
+    case MT_ACT_STORE_ITEM: item_site(planner, i, MT_SITE_STORE_ITEM); break;
+    case MT_ACT_DELETE_ITEM: item_site(planner, i, MT_SITE_DELETE_ITEM); break;
+    case MT_ACT_STORE_SLICE: slice_site(planner, i); break;
     case MT_ACT_INPLACE:
     case MT_ACT_INPLACE_MULTIPLY:
         if (operand_can_mutate(planner, (enum mt_action)instruction->action))
             add_site(planner, i, MT_SITE_INPLACE, MT_LOCAL);
         break;
-    case MT_ACT_CALL:
-        call_site(planner, i);
-        break;
-    default:
-        break;
+    case MT_ACT_CALL: call_site(planner, i); break;
+    default: break;
     }
 }
 
@@ -648,8 +604,8 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     plan->is_wide = is_wide;
     plan->argument_count = argument_count;
     plan->qualname = strings + qualname;
-    plan->is_generator =
-        planner->code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR);
+    plan->is_generator = planner->code->co_flags &
+                         (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR);
     fill_sites(planner, plan, strings);
     if (!is_wide)
         fill_site_at(planner, plan);
@@ -725,14 +681,14 @@ void mt_plan_destroy(struct mt_plan *plan)
  * began in between. So the names of what seen code makes are remembered here, by the address
  * of the code made. Code can die and its address be used again: what is found must fit. */
 struct mt_known_name {
-    PyCodeObject *code;        /* borrowed, only compared */
+    PyCodeObject *code; /* borrowed, only compared */
     int first_line;
     char *qualname;
 };
 
 enum { MT_KNOWN_NAMES_MAX = 1 << 16 };
 
-static struct mt_known_name *known_names;      /* hash table, never full; under the GIL */
+static struct mt_known_name *known_names; /* hash table, never full; under the GIL */
 static uint32_t known_count, known_capacity;
 
 /* The entry of `code`, or the free one that it would get. `table` is not empty. */
@@ -778,7 +734,7 @@ static void note_child(PyCodeObject *code, PyObject *qualname)
         PyMem_RawFree(entry->qualname);
     else
         known_count++;
-    *entry = (struct mt_known_name){ code, code->co_firstlineno, copy };
+    *entry = (struct mt_known_name){code, code->co_firstlineno, copy};
 }
 
 static void note_children(const struct mt_bytecode *bytecode)
@@ -813,7 +769,7 @@ static const char *known_qualname(const struct mt_planner *planner)
         memcmp(entry->qualname + size - name_size, planner->text.bytes, name_size) != 0)
         return NULL;
     return size == name_size || entry->qualname[size - name_size - 1] == '.' ? entry->qualname
-                                                                           : NULL;
+                                                                             : NULL;
 }
 
 /* The code's qualified name, as best known. */

@@ -14,76 +14,89 @@
 #include "memtrace.h"
 
 enum mt_site_op {
-    MT_SITE_STORE_FAST, MT_SITE_DELETE_FAST,
-    MT_SITE_STORE_DEREF, MT_SITE_DELETE_DEREF,
-    MT_SITE_STORE_NAME, MT_SITE_DELETE_NAME,
-    MT_SITE_STORE_GLOBAL, MT_SITE_DELETE_GLOBAL,
-    MT_SITE_STORE_ATTR, MT_SITE_DELETE_ATTR,     /* stack: value, object=TOS; del: object=TOS */
-    MT_SITE_STORE_ITEM, MT_SITE_DELETE_ITEM,     /* stack: value, container, key=TOS; del:
-                                                    container, key=TOS */
-    MT_SITE_STORE_SLICE,                         /* 3.12+: value, container, start, stop=TOS */
-    MT_SITE_INPLACE,       /* xs += …: stack: left, right=TOS. Take a snapshot of left;
-                              `partner` is the store that follows, -1 if none */
-    MT_SITE_CALL,          /* xs.append(…): a call of a mutating method by name. `depth_self`:
-                              position of self below the top of the stack, 0 = TOS */
-    MT_SITE_CONTAINER,     /* no instruction of its own, not in site_at: the container of a slice
-                              store or delete as a variable, see `partner` */
+    MT_SITE_STORE_FAST,
+    MT_SITE_DELETE_FAST,
+    MT_SITE_STORE_DEREF,
+    MT_SITE_DELETE_DEREF,
+    MT_SITE_STORE_NAME,
+    MT_SITE_DELETE_NAME,
+    MT_SITE_STORE_GLOBAL,
+    MT_SITE_DELETE_GLOBAL,
+    MT_SITE_STORE_ATTR,
+    MT_SITE_DELETE_ATTR, /* stack: value, object=TOS; del: object=TOS */
+    MT_SITE_STORE_ITEM,
+    MT_SITE_DELETE_ITEM, /* stack: value, container, key=TOS; del:
+                            container, key=TOS */
+    MT_SITE_STORE_SLICE, /* 3.12+: value, container, start, stop=TOS */
+    MT_SITE_INPLACE,     /* xs += …: stack: left, right=TOS. Take a snapshot of left;
+                            `partner` is the store that follows, -1 if none */
+    MT_SITE_CALL,        /* xs.append(…): a call of a mutating method by name. `depth_self`:
+                            position of self below the top of the stack, 0 = TOS */
+    MT_SITE_CONTAINER,   /* no instruction of its own, not in site_at: the container of a slice
+                            store or delete as a variable, see `partner` */
 };
 
 struct mt_site {
-    int32_t offset;            /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
-                                  index of the code unit; EXTENDED_ARG prefixes not counted
-                                  in: offset of the instruction proper. Up to 3.11 opcode
-                                  events come at the first prefix instead, so site_at has
-                                  the site there as well) */
-    int32_t next;              /* offset of the instruction behind it (behind its inline caches) */
-    uint8_t op;                /* enum mt_site_op */
-    uint8_t scope;             /* enum mt_scope of its events */
-    uint8_t redacted;          /* the name matches the redaction list (filled by engine) */
-    uint8_t second;            /* 1: second store of a superinstruction at this offset */
-    int32_t line;              /* -1: the compiler gave none */
-    int32_t slot;              /* index into localsplus (FAST, DEREF); else -1 */
-    int32_t depth;             /* operands on the stack there; -1: not known (only in bytecode
-                                  that no compiler wrote, or that can't be reached) */
-    int32_t depth_self;        /* MT_SITE_CALL */
-    int32_t partner;           /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
-                                  STORE_SLICE whose key can be a slice: index of a
-                                  MT_SITE_CONTAINER with scope, slot, base_object and name of the
-                                  container, where that is a variable (docs/events.md, Mutations,
-                                  3). Else -1 */
-    bool self_is_bound;        /* CALL: at depth_self is the bound method, not self (starred
-                                  arguments; keywords up to 3.10): self is what it is bound to */
-    bool restores;             /* STORE_FAST: gives the variable back that an inlined
-                                  comprehension borrowed (3.12+, PEP 709); may store NULL */
-    PyObject *name_object;     /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
-                                  name; INPLACE: as its partner's; else NULL */
-    PyObject *base_object;     /* borrowed: CALL and CONTAINER whose scope is name or global: the
-                                  variable's name; else NULL */
-    const char *name;          /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
-    const char *key;           /* item: the key's expression as written; else "" */
-    uint32_t def_id;           /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
-    uint32_t watch;            /* watch.c: 1 + index of its first breakpoint, 0 none */
+    int32_t offset;        /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
+                              index of the code unit; EXTENDED_ARG prefixes not counted
+                              in: offset of the instruction proper. Up to 3.11 opcode
+                              events come at the first prefix instead, so site_at has
+                              the site there as well) */
+    int32_t next;          /* offset of the instruction behind it (behind its inline caches) */
+    uint8_t op;            /* enum mt_site_op */
+    uint8_t scope;         /* enum mt_scope of its events */
+    uint8_t redacted;      /* the name matches the redaction list (filled by engine) */
+    uint8_t second;        /* 1: second store of a superinstruction at this offset */
+    int32_t line;          /* -1: the compiler gave none */
+    int32_t slot;          /* index into localsplus (FAST, DEREF); else -1 */
+    int32_t depth;         /* operands on the stack there; -1: not known (only in bytecode
+                              that no compiler wrote, or that can't be reached) */
+    int32_t depth_self;    /* MT_SITE_CALL */
+    int32_t partner;       /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
+                              STORE_SLICE whose key can be a slice: index of a
+                              MT_SITE_CONTAINER with scope, slot, base_object and name of the
+                              container, where that is a variable (docs/events.md, Mutations,
+                              3). Else -1 */
+    bool self_is_bound;    /* CALL: at depth_self is the bound method, not self (starred
+                              arguments; keywords up to 3.10): self is what it is bound to */
+    bool restores;         /* STORE_FAST: gives the variable back that an inlined
+                              comprehension borrowed (3.12+, PEP 709); may store NULL */
+    PyObject *name_object; /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
+                              name; INPLACE: as its partner's; else NULL */
+    PyObject *base_object; /* borrowed: CALL and CONTAINER whose scope is name or global: the
+                              variable's name; else NULL */
+    const char *name;      /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
+    const char *key;       /* item: the key's expression as written; else "" */
+    uint32_t def_id;       /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
+    uint32_t watch;        /* watch.c: 1 + index of its first breakpoint, 0 none */
 };
 
-struct mt_argument { int32_t slot; const char *name; bool is_cell; uint32_t def_id; uint8_t redacted; uint32_t watch; };
+struct mt_argument {
+    int32_t slot;
+    const char *name;
+    bool is_cell;
+    uint32_t def_id;
+    uint8_t redacted;
+    uint32_t watch;
+};
 
 struct mt_plan {
-    PyCodeObject *code;        /* borrowed: the plan lives as long as the code */
-    uint32_t def_id;           /* MT_DEF_CODE id, 0 until the first event */
+    PyCodeObject *code; /* borrowed: the plan lives as long as the code */
+    uint32_t def_id;    /* MT_DEF_CODE id, 0 until the first event */
     uint32_t site_count;
-    struct mt_site *sites;     /* by offset */
-    uint32_t argument_count;   /* positional, keyword-only, *args, **kwargs; names that begin
-                                  with '.' (a comprehension's iterator) are left out; in the
-                                  order of the signature as co_varnames has it */
+    struct mt_site *sites;   /* by offset */
+    uint32_t argument_count; /* positional, keyword-only, *args, **kwargs; names that begin
+                                with '.' (a comprehension's iterator) are left out; in the
+                                order of the signature as co_varnames has it */
     struct mt_argument *arguments;
-    uint16_t *site_at;         /* by code unit: 1 + index of the (first) site, 0 none */
-    uint32_t unit_count;       /* of site_at: up to the instruction behind the last site, 0
-                                  without sites */
-    bool is_wide;              /* too many sites for site_at: mt_plan_find_wide() */
-    char *qualname;            /* UTF-8; co_qualname, before 3.11 as best known */
-    uint32_t generation;       /* of the options by which `traced` was decided (engine) */
-    bool traced;               /* (engine) */
-    bool is_generator;         /* generator, coroutine, async generator */
+    uint16_t *site_at;   /* by code unit: 1 + index of the (first) site, 0 none */
+    uint32_t unit_count; /* of site_at: up to the instruction behind the last site, 0
+                            without sites */
+    bool is_wide;        /* too many sites for site_at: mt_plan_find_wide() */
+    char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
+    uint32_t generation; /* of the options by which `traced` was decided (engine) */
+    bool traced;         /* (engine) */
+    bool is_generator;   /* generator, coroutine, async generator */
     /* The monitoring driver's: events are on in this code; the list of such plans; a bit for
      * each code unit whose event is wanted though it is no site (NULL: none). */
     bool watched;

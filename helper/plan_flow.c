@@ -6,7 +6,7 @@
 
 enum {
     MT_DEPTH_UNVISITED = -1,
-    MT_DEPTH_UNKNOWN = -2,     /* ways of different depth meet here */
+    MT_DEPTH_UNKNOWN = -2, /* ways of different depth meet here */
 };
 
 /* ---- the stack ---------------------------------------------------------------------------- */
@@ -229,77 +229,41 @@ static void execute(struct mt_flow *flow, uint32_t i)
 {
     const struct mt_instruction *instruction = &flow->bytecode->instructions[i];
     switch ((enum mt_action)instruction->action) {
-    case MT_ACT_CONST:
-        load(flow, i, MT_NODE_CONST);
-        break;
-    case MT_ACT_SMALL_INT:
-        load(flow, i, MT_NODE_SMALL_INT);
-        break;
-    case MT_ACT_LOAD_FAST:
-        load(flow, i, MT_NODE_FAST);
-        break;
+    case MT_ACT_CONST: load(flow, i, MT_NODE_CONST); break;
+    case MT_ACT_SMALL_INT: load(flow, i, MT_NODE_SMALL_INT); break;
+    case MT_ACT_LOAD_FAST: load(flow, i, MT_NODE_FAST); break;
     case MT_ACT_LOAD_FAST_PAIR:
         load_half(flow, i, 0, instruction->arg >> 4);
         load_half(flow, i, 1, instruction->arg & 15);
         break;
-    case MT_ACT_LOAD_AND_CLEAR:
-        load(flow, i, MT_NODE_SAVED);
-        break;
-    case MT_ACT_LOAD_DEREF:
-        load(flow, i, MT_NODE_DEREF);
-        break;
-    case MT_ACT_LOAD_GLOBAL:
-        load(flow, i, MT_NODE_GLOBAL);
-        break;
-    case MT_ACT_LOAD_NAME:
-        load(flow, i, MT_NODE_NAME);
-        break;
-    case MT_ACT_ATTR:
-        attribute(flow, i, MT_NODE_ATTR);
-        break;
-    case MT_ACT_METHOD:
-        attribute(flow, i, MT_NODE_METHOD);
-        break;
-    case MT_ACT_SUPER_ATTR:
-        super_attribute(flow, i);
-        break;
-    case MT_ACT_SUBSCR:
-        subscript(flow, i);
-        break;
-    case MT_ACT_BUILD_SLICE:
-        build_slice(flow, i);
-        break;
-    case MT_ACT_BINARY_SLICE:
-        binary_slice(flow, i);
-        break;
+    case MT_ACT_LOAD_AND_CLEAR: load(flow, i, MT_NODE_SAVED); break;
+    case MT_ACT_LOAD_DEREF: load(flow, i, MT_NODE_DEREF); break;
+    case MT_ACT_LOAD_GLOBAL: load(flow, i, MT_NODE_GLOBAL); break;
+    case MT_ACT_LOAD_NAME: load(flow, i, MT_NODE_NAME); break;
+    case MT_ACT_ATTR: attribute(flow, i, MT_NODE_ATTR); break;
+    case MT_ACT_METHOD: attribute(flow, i, MT_NODE_METHOD); break;
+    case MT_ACT_SUPER_ATTR: super_attribute(flow, i); break;
+    case MT_ACT_SUBSCR: subscript(flow, i); break;
+    case MT_ACT_BUILD_SLICE: build_slice(flow, i); break;
+    case MT_ACT_BINARY_SLICE: binary_slice(flow, i); break;
     case MT_ACT_INPLACE:
     case MT_ACT_INPLACE_MULTIPLY:
         pop(flow, 2);
         push(flow, node(flow, i, 0, MT_NODE_INPLACE, 0, 0));
         break;
-    case MT_ACT_CALL:
-        call(flow, i);
-        break;
-    case MT_ACT_COPY:
-        copy(flow, instruction->index);
-        break;
+    case MT_ACT_CALL: call(flow, i); break;
+    case MT_ACT_COPY: copy(flow, instruction->index); break;
     case MT_ACT_COPY_TWO:
         copy(flow, 2);
         copy(flow, 2);
         break;
-    case MT_ACT_SWAP:
-        swap(flow, instruction->index);
-        break;
-    case MT_ACT_ROTATE:
-        rotate(flow, instruction->index);
-        break;
+    case MT_ACT_SWAP: swap(flow, instruction->index); break;
+    case MT_ACT_ROTATE: rotate(flow, instruction->index); break;
     case MT_ACT_STORE_LOAD_FAST:
         pop(flow, 1);
         load_half(flow, i, 0, instruction->arg & 15);
         break;
-    default:
-        opaque(flow, instruction, false);
-        break;
+    default: opaque(flow, instruction, false); break;
     }
 }
 
@@ -350,7 +314,7 @@ static bool create_states(struct mt_flow *flow)
         if (!bytecode->instructions[i].state)
             continue;
         struct mt_flow_state *state = &flow->states[bytecode->instructions[i].state - 1];
-        *state = (struct mt_flow_state){ .depth = MT_DEPTH_UNVISITED, .instruction = i };
+        *state = (struct mt_flow_state){.depth = MT_DEPTH_UNVISITED, .instruction = i};
     }
     flow->state_count = count;
     return true;
@@ -362,9 +326,8 @@ static bool reserve_cells(struct mt_flow *flow, uint32_t count)
     if (needed <= flow->cell_capacity)
         return true;
     uint64_t capacity = needed * 2 + 64;
-    uint32_t *cells = capacity > UINT32_MAX
-                          ? NULL
-                          : PyMem_RawRealloc(flow->cells, capacity * sizeof(*cells));
+    uint32_t *cells =
+        capacity > UINT32_MAX ? NULL : PyMem_RawRealloc(flow->cells, capacity * sizeof(*cells));
     if (!cells) {
         flow->no_memory = true;
         return false;
@@ -512,7 +475,7 @@ bool mt_flow_solve(struct mt_bytecode *bytecode, struct mt_flow *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->bytecode = bytecode;
-    struct mt_worklist work = { NULL, 0 };
+    struct mt_worklist work = {NULL, 0};
     if (bytecode->count > INT32_MAX / 4 || !allocate(ret) ||
         !(work.states = PyMem_RawMalloc((ret->state_count + 1) * sizeof(*work.states)))) {
         mt_flow_deinit(ret);

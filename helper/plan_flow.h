@@ -14,19 +14,19 @@
 
 enum mt_node_kind {
     MT_NODE_UNKNOWN,
-    MT_NODE_CONST,             /* index: of the constant */
-    MT_NODE_SMALL_INT,         /* index: its value */
-    MT_NODE_FAST,              /* index: slot */
-    MT_NODE_DEREF,             /* index: as the instruction has it */
-    MT_NODE_GLOBAL,            /* index: of the name */
+    MT_NODE_CONST,     /* index: of the constant */
+    MT_NODE_SMALL_INT, /* index: its value */
+    MT_NODE_FAST,      /* index: slot */
+    MT_NODE_DEREF,     /* index: as the instruction has it */
+    MT_NODE_GLOBAL,    /* index: of the name */
     MT_NODE_NAME,
-    MT_NODE_ATTR,              /* first: base; index: of the name */
-    MT_NODE_METHOD,            /* as ATTR; self is the cell above it */
-    MT_NODE_SUBSCR,            /* first: base, second: key */
-    MT_NODE_SLICE,             /* first, second, third: start, stop, step; index: how many */
-    MT_NODE_CALL,              /* first: what is called */
-    MT_NODE_INPLACE,           /* index: free for the caller of mt_flow_step() */
-    MT_NODE_SAVED,             /* index: slot that an inlined comprehension borrows */
+    MT_NODE_ATTR,    /* first: base; index: of the name */
+    MT_NODE_METHOD,  /* as ATTR; self is the cell above it */
+    MT_NODE_SUBSCR,  /* first: base, second: key */
+    MT_NODE_SLICE,   /* first, second, third: start, stop, step; index: how many */
+    MT_NODE_CALL,    /* first: what is called */
+    MT_NODE_INPLACE, /* index: free for the caller of mt_flow_step() */
+    MT_NODE_SAVED,   /* index: slot that an inlined comprehension borrows */
 };
 
 /* A value that one instruction pushes. Node numbers follow from the instruction, so that
@@ -38,23 +38,23 @@ struct mt_node {
 };
 
 struct mt_flow_state {
-    int32_t depth;             /* operands, or MT_DEPTH_* */
-    uint32_t cells;            /* position of its cells */
+    int32_t depth;  /* operands, or MT_DEPTH_* */
+    uint32_t cells; /* position of its cells */
     uint32_t instruction;
     bool queued;
 };
 
 struct mt_flow {
     struct mt_bytecode *bytecode;
-    struct mt_node *nodes;     /* two for each instruction, and the unknown one */
+    struct mt_node *nodes; /* two for each instruction, and the unknown one */
     struct mt_flow_state *states;
     uint32_t state_count;
-    uint32_t *cells;           /* of all states */
+    uint32_t *cells; /* of all states */
     uint32_t cell_count, cell_capacity;
-    uint32_t *stack;           /* now: node numbers, from the bottom */
+    uint32_t *stack; /* now: node numbers, from the bottom */
     uint32_t depth, capacity;
-    uint32_t lowest;           /* least depth touched since the state was loaded */
-    bool anchored;             /* `depth` counts from the true bottom */
+    uint32_t lowest; /* least depth touched since the state was loaded */
+    bool anchored;   /* `depth` counts from the true bottom */
     bool no_memory;
 };
 

@@ -99,7 +99,7 @@ static bool append_scalar(struct mt_name *name, PyObject *object)
         return false;
     PyObject *text = type->tp_repr(object);
     if (!text) {
-        PyErr_Clear();         /* too many digits, or no memory */
+        PyErr_Clear(); /* too many digits, or no memory */
         return false;
     }
     mt_name_string(name, text);
@@ -161,16 +161,10 @@ static bool base(struct mt_name *name, const struct mt_flow *flow, uint32_t numb
         return false;
     }
     switch ((enum mt_node_kind)node->kind) {
-    case MT_NODE_FAST:
-        mt_name_string(name, mt_opcodes_fast_name(code, node->index));
-        return true;
-    case MT_NODE_DEREF:
-        mt_name_string(name, mt_opcodes_deref_name(code, node->index));
-        return true;
+    case MT_NODE_FAST: mt_name_string(name, mt_opcodes_fast_name(code, node->index)); return true;
+    case MT_NODE_DEREF: mt_name_string(name, mt_opcodes_deref_name(code, node->index)); return true;
     case MT_NODE_GLOBAL:
-    case MT_NODE_NAME:
-        mt_name_string(name, mt_opcodes_name(code, node->index));
-        return true;
+    case MT_NODE_NAME: mt_name_string(name, mt_opcodes_name(code, node->index)); return true;
     case MT_NODE_ATTR:
     case MT_NODE_METHOD:
         base(name, flow, node->first, nesting + 1);
@@ -188,9 +182,7 @@ static bool base(struct mt_name *name, const struct mt_flow *flow, uint32_t numb
             return false;
         append_text(name, "(…)");
         return true;
-    default:
-        append_text(name, ellipsis);
-        return false;
+    default: append_text(name, ellipsis); return false;
     }
 }
 

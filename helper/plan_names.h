@@ -34,7 +34,6 @@ void mt_name_key(struct mt_name *name, const struct mt_flow *flow, uint32_t node
 void mt_name_final_key(struct mt_name *name, const struct mt_flow *flow, uint32_t node);
 
 /* The same for a slice whose start and stop are on the stack. */
-void mt_name_slice(struct mt_name *name, const struct mt_flow *flow, uint32_t start,
-                   uint32_t stop);
+void mt_name_slice(struct mt_name *name, const struct mt_flow *flow, uint32_t start, uint32_t stop);
 
 #endif

@@ -27,9 +27,9 @@ enum { MT_JUMP_IF = MT_JUMP_ABSOLUTE };
 #endif
 
 struct mt_opcode {
-    const char *number;        /* its number in digits; its name where this version has none */
+    const char *number; /* its number in digits; its name where this version has none */
     uint8_t action;
-    int8_t pops;               /* operands touched: pops + pops_per_arg * arg; MT_POPS_* */
+    int8_t pops; /* operands touched: pops + pops_per_arg * arg; MT_POPS_* */
     uint8_t pops_per_arg;
     uint8_t jump;
     bool ends;
@@ -37,19 +37,29 @@ struct mt_opcode {
 
 enum {
     MT_POPS_UNKNOWN = -1,
-    MT_POPS_ALL_BUT_ONE = -2,  /* whatever it takes, it leaves one result */
+    MT_POPS_ALL_BUT_ONE = -2, /* whatever it takes, it leaves one result */
 };
 
 /* A macro that this version's opcode.h defines spells its number, any other its own name:
  * so one list serves all versions. */
 #define MT_SPELL_EXPANDED(name) #name
 #define MT_SPELL(name) MT_SPELL_EXPANDED(name)
-#define MT_OPCODE(name, action, pops) { MT_SPELL(name), action, pops, 0, MT_JUMP_NONE, false }
-#define MT_VARIADIC(name, pops, per_arg) \
-    { MT_SPELL(name), MT_ACT_OPAQUE, pops, per_arg, MT_JUMP_NONE, false }
-#define MT_BRANCH(name, pops, jump, ends) \
-    { MT_SPELL(name), MT_ACT_OPAQUE, pops, 0, jump, ends }
-#define MT_END(name, pops) { MT_SPELL(name), MT_ACT_OPAQUE, pops, 0, MT_JUMP_NONE, true }
+#define MT_OPCODE(name, action, pops)                        \
+    {                                                        \
+        MT_SPELL(name), action, pops, 0, MT_JUMP_NONE, false \
+    }
+#define MT_VARIADIC(name, pops, per_arg)                                  \
+    {                                                                     \
+        MT_SPELL(name), MT_ACT_OPAQUE, pops, per_arg, MT_JUMP_NONE, false \
+    }
+#define MT_BRANCH(name, pops, jump, ends)                  \
+    {                                                      \
+        MT_SPELL(name), MT_ACT_OPAQUE, pops, 0, jump, ends \
+    }
+#define MT_END(name, pops)                                         \
+    {                                                              \
+        MT_SPELL(name), MT_ACT_OPAQUE, pops, 0, MT_JUMP_NONE, true \
+    }
 
 static const struct mt_opcode opcode_list[] = {
     /* Variables, and the expressions that lead to them. */
@@ -141,7 +151,7 @@ static const struct mt_opcode opcode_list[] = {
     MT_END(RETURN_CONST, 0),
     MT_END(RERAISE, 1),
     MT_END(INTERPRETER_EXIT, 1),
-    { MT_SPELL(RAISE_VARARGS), MT_ACT_OPAQUE, 0, 1, MT_JUMP_NONE, true },
+    {MT_SPELL(RAISE_VARARGS), MT_ACT_OPAQUE, 0, 1, MT_JUMP_NONE, true},
 
     /* The rest: how many operands they touch. */
     MT_OPCODE(NOP, MT_ACT_OPAQUE, 0),
@@ -327,20 +337,13 @@ static void classify_binary(struct mt_instruction *instruction)
     case NB_INPLACE_SUBTRACT:
     case NB_INPLACE_AND:
     case NB_INPLACE_OR:
-    case NB_INPLACE_XOR:
-        instruction->action = MT_ACT_INPLACE;
-        break;
-    case NB_INPLACE_MULTIPLY:
-        instruction->action = MT_ACT_INPLACE_MULTIPLY;
-        break;
+    case NB_INPLACE_XOR: instruction->action = MT_ACT_INPLACE; break;
+    case NB_INPLACE_MULTIPLY: instruction->action = MT_ACT_INPLACE_MULTIPLY; break;
 #ifdef NB_SUBSCR
     /* 3.14 made subscription a binary operator (gh-128974). */
-    case NB_SUBSCR:
-        instruction->action = MT_ACT_SUBSCR;
-        break;
+    case NB_SUBSCR: instruction->action = MT_ACT_SUBSCR; break;
 #endif
-    default:
-        break;
+    default: break;
     }
 #endif
 }
@@ -365,12 +368,8 @@ static void classify(struct mt_instruction *instruction)
             instruction->action = MT_ACT_METHOD;
 #endif
         break;
-    case MT_ACT_SUPER_ATTR:
-        instruction->index = instruction->arg >> 2;
-        break;
-    case MT_ACT_BINARY_OP:
-        classify_binary(instruction);
-        break;
+    case MT_ACT_SUPER_ATTR: instruction->index = instruction->arg >> 2; break;
+    case MT_ACT_BINARY_OP: classify_binary(instruction); break;
     case MT_ACT_COPY:
 #ifdef DUP_TOP
         instruction->index = 1;
@@ -386,8 +385,7 @@ static void classify(struct mt_instruction *instruction)
             instruction->index = 4;
 #endif
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -400,14 +398,10 @@ static int64_t jump_unit(const struct mt_instruction *instruction, uint32_t next
     distance /= 2;
 #endif
     switch (opcode_table[instruction->opcode]->jump) {
-    case MT_JUMP_FORWARD:
-        return (int64_t)next + distance;
-    case MT_JUMP_BACKWARD:
-        return (int64_t)next - distance;
-    case MT_JUMP_ABSOLUTE:
-        return distance;
-    default:
-        return -1;
+    case MT_JUMP_FORWARD: return (int64_t)next + distance;
+    case MT_JUMP_BACKWARD: return (int64_t)next - distance;
+    case MT_JUMP_ABSOLUTE: return distance;
+    default: return -1;
     }
 }
 
@@ -659,8 +653,7 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
         break;
 #endif
 #ifdef CALL
-    case CALL:
-        ret->function_at = count + 1;
+    case CALL: ret->function_at = count + 1;
 #if PY_VERSION_HEX >= 0x030D0000
         /* 3.13: the callable stands below the NULL (gh-105848). */
         ret->callable_at = count + 1;
@@ -806,12 +799,12 @@ PyObject *mt_opcodes_qualname(PyCodeObject *code)
 #endif
 }
 
-bool mt_opcodes_made_function(const struct mt_bytecode *bytecode, uint32_t i,
-                              PyCodeObject **child, PyObject **qualname)
+bool mt_opcodes_made_function(const struct mt_bytecode *bytecode, uint32_t i, PyCodeObject **child,
+                              PyObject **qualname)
 {
     const struct mt_instruction *instruction = &bytecode->instructions[i];
-    if (i < 2 || instruction->opcode != MAKE_FUNCTION ||
-        instruction[-1].action != MT_ACT_CONST || instruction[-2].action != MT_ACT_CONST)
+    if (i < 2 || instruction->opcode != MAKE_FUNCTION || instruction[-1].action != MT_ACT_CONST ||
+        instruction[-2].action != MT_ACT_CONST)
         return false;
     PyObject *code = mt_opcodes_const(bytecode->code, instruction[-2].index);
     *child = (PyCodeObject *)code;

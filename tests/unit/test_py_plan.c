@@ -13,14 +13,22 @@
 #include "plan.h"
 
 static const char *const op_names[] = {
-    [MT_SITE_STORE_FAST] = "STORE_FAST",     [MT_SITE_DELETE_FAST] = "DELETE_FAST",
-    [MT_SITE_STORE_DEREF] = "STORE_DEREF",   [MT_SITE_DELETE_DEREF] = "DELETE_DEREF",
-    [MT_SITE_STORE_NAME] = "STORE_NAME",     [MT_SITE_DELETE_NAME] = "DELETE_NAME",
-    [MT_SITE_STORE_GLOBAL] = "STORE_GLOBAL", [MT_SITE_DELETE_GLOBAL] = "DELETE_GLOBAL",
-    [MT_SITE_STORE_ATTR] = "STORE_ATTR",     [MT_SITE_DELETE_ATTR] = "DELETE_ATTR",
-    [MT_SITE_STORE_ITEM] = "STORE_ITEM",     [MT_SITE_DELETE_ITEM] = "DELETE_ITEM",
-    [MT_SITE_STORE_SLICE] = "STORE_ITEM",    [MT_SITE_INPLACE] = "INPLACE",
-    [MT_SITE_CALL] = "CALL",                 [MT_SITE_CONTAINER] = "CONTAINER",
+    [MT_SITE_STORE_FAST] = "STORE_FAST",
+    [MT_SITE_DELETE_FAST] = "DELETE_FAST",
+    [MT_SITE_STORE_DEREF] = "STORE_DEREF",
+    [MT_SITE_DELETE_DEREF] = "DELETE_DEREF",
+    [MT_SITE_STORE_NAME] = "STORE_NAME",
+    [MT_SITE_DELETE_NAME] = "DELETE_NAME",
+    [MT_SITE_STORE_GLOBAL] = "STORE_GLOBAL",
+    [MT_SITE_DELETE_GLOBAL] = "DELETE_GLOBAL",
+    [MT_SITE_STORE_ATTR] = "STORE_ATTR",
+    [MT_SITE_DELETE_ATTR] = "DELETE_ATTR",
+    [MT_SITE_STORE_ITEM] = "STORE_ITEM",
+    [MT_SITE_DELETE_ITEM] = "DELETE_ITEM",
+    [MT_SITE_STORE_SLICE] = "STORE_ITEM",
+    [MT_SITE_INPLACE] = "INPLACE",
+    [MT_SITE_CALL] = "CALL",
+    [MT_SITE_CONTAINER] = "CONTAINER",
 };
 
 static const char *const scope_names[] = {
@@ -37,8 +45,8 @@ static void __attribute__((format(printf, 2, 3))) add(struct text *text, const c
 {
     va_list arguments;
     va_start(arguments, format);
-    int size = vsnprintf(text->bytes + text->size, sizeof(text->bytes) - text->size, format,
-                         arguments);
+    int size =
+        vsnprintf(text->bytes + text->size, sizeof(text->bytes) - text->size, format, arguments);
     va_end(arguments);
     assert_true(size >= 0 && text->size + (size_t)size < sizeof(text->bytes));
     text->size += (size_t)size;
@@ -346,10 +354,11 @@ static void test_plan_has_the_implicit_delete_of_except(void **state)
 static void test_plan_reads_class_bodies(void **state)
 {
     static struct text text;
-    const char *source = "class C(B):\n  'doc'\n  x: int = 1\n  def m(self): super().m()\n  del x\n";
+    const char *source =
+        "class C(B):\n  'doc'\n  x: int = 1\n  def m(self): super().m()\n  del x\n";
     stores_of(source, "C", "x", &text);
     assert_string_equal(text.bytes, "STORE_NAME DELETE_NAME ");
-    const char *implied[] = { "__module__", "__qualname__", "__doc__", "__classcell__" };
+    const char *implied[] = {"__module__", "__qualname__", "__doc__", "__classcell__"};
     for (size_t i = 0; i < 4; i++) {
         stores_of(source, "C", implied[i], &text);
         assert_string_equal(text.bytes, "STORE_NAME ");
@@ -366,7 +375,7 @@ static void test_plan_has_the_captures_of_match(void **state)
                          "    case {'k': c, **d}: pass\n"
                          "    case P(x=e, y=1) as h: pass\n"
                          "    case i: pass\n";
-    const char *captures[] = { "a", "b", "c", "d", "e", "h", "i" };
+    const char *captures[] = {"a", "b", "c", "d", "e", "h", "i"};
     for (size_t i = 0; i < sizeof(captures) / sizeof(*captures); i++) {
         stores_of(source, "f", captures[i], &text);
         assert_string_equal(text.bytes, "STORE_FAST ");
@@ -409,8 +418,8 @@ static void test_plan_lists_arguments_in_order_of_the_signature(void **state)
                                   "  return lambda: (b, kw)\n",
                                   "f");
     struct mt_plan *plan = plan_of(code);
-    const char *names[] = { "a", "b", "c", "d", "e", "args", "kw" };
-    const bool cells[] = { false, true, false, false, false, false, true };
+    const char *names[] = {"a", "b", "c", "d", "e", "args", "kw"};
+    const bool cells[] = {false, true, false, false, false, false, true};
     assert_int_equal(plan->argument_count, 7);
     for (uint32_t i = 0; i < 7; i++) {
         assert_string_equal(plan->arguments[i].name, names[i]);
