@@ -282,8 +282,10 @@ static void test_value_is_well_formed_within_any_budget(void **state)
             "       set('abcdefghijk'), frozenset(range(100)), collections.deque('xyz' * 50),\n"
             "       range(2**70, 2**80), slice('a' * 30, [1] * 30, {2: 3}), len, json, Meta,\n"
             "       Account, account, cents, big, ratio, text, data, items, queue, point,\n"
-            "       counts, words, xs, d, slice(slice(slice(1))), [slice(None)] * 9, [point] * 9, [len] * 9,\n"
-            "       [1j] * 9, [Text('t' * 90)], [Money(2**99)] * 5, {b'k': 2**99}, [[[]]] * 9, ['ab'] * 30]\n"
+            "       counts, words, xs, d,\n"
+            "       slice(slice(slice(1))), [slice(None)] * 9, [point] * 9, [len] * 9,\n"
+            "       [1j] * 9, [Text('t' * 90)], [Money(2**99)] * 5, {b'k': 2**99}, [[[]]] * 9,\n"
+            "       ['ab'] * 30]\n"
             "zoo.append(zoo[:])\n");
     PyObject *zoo = PyDict_GetItemString(py_globals, "zoo");
     for (uint32_t size = 16; size <= MT_VALUE_BYTES_MAX; size++) {
