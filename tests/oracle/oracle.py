@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import _thread
 import collections
+import functools
 import os
 import threading
 import time
@@ -47,7 +48,13 @@ METHODS = {kind: frozenset(text.split()) for kind, text in METHODS.items()}
 ALL_METHODS = frozenset().union(*METHODS.values())
 
 # Types that name object's own attribute setter in their own dict.
-GENERIC_SETTERS = (object, BaseException, types.ModuleType, types.SimpleNamespace)
+GENERIC_SETTERS = (
+    object,
+    BaseException,
+    types.ModuleType,
+    types.SimpleNamespace,
+    functools.partial,
+)
 
 
 # ---- what is bound ---------------------------------------------------------------------
@@ -95,7 +102,9 @@ def bound_attribute(owner: Any, name: str) -> Look:
     """What `owner.name` holds, by docs/events.md "What is bound in an attribute or item"."""
     kind = type(owner)
     if kind is type:
-        return look(type.__dict__["__dict__"].__get__(owner).get(name, UNBOUND))
+        found = look(type.__dict__["__dict__"].__get__(owner).get(name, UNBOUND))
+        stored_elsewhere = found.found == "absent" and _is_data_descriptor(_in_mro(type, name))
+        return UNREADABLE if stored_elsewhere else found
     if issubclass(kind, type) or not _sets_generically(kind):
         return UNREADABLE
     descriptor = _in_mro(kind, name)
@@ -104,15 +113,18 @@ def bound_attribute(owner: Any, name: str) -> Look:
             return look(descriptor.__get__(owner, kind))
         except AttributeError:
             return ABSENT
-    if descriptor is not UNBOUND and (
-        _in_mro(type(descriptor), "__set__") is not UNBOUND
-        or _in_mro(type(descriptor), "__delete__") is not UNBOUND
-    ):
+    if _is_data_descriptor(descriptor):
         return UNREADABLE
     try:
         return look(object.__getattribute__(owner, "__dict__").get(name, UNBOUND))
     except AttributeError:
         return ABSENT
+
+
+def _is_data_descriptor(value: Any) -> bool:
+    return value is not UNBOUND and any(
+        _in_mro(type(value), name) is not UNBOUND for name in ("__set__", "__delete__")
+    )
 
 
 def _in_mro(kind: type, name: str) -> Any:

@@ -1,0 +1,33 @@
+"""Keys in names: quotes, unicode, long ones, numbers of all sizes."""
+d = {}
+d["it's"] = 1
+d['"quoted" and it\'s'] = 2
+d["new\nline\x00"] = 3
+d["é漢😀"] = 4
+d["x" * 64] = 5
+d["é" * 32] = 6
+long = "x" * 65
+d[long] = 7
+d[long.upper()] = 8
+d[2 ** 62] = 9
+d[-(2 ** 63)] = 10
+big = 2 ** 64
+d[big] = 11
+d[0.5] = 12
+d[-0.0] = 13
+d[float("inf")] = 14
+d[b"\xff'"] = 15
+d[True] = 16
+d[...] = 17
+d[1j] = 18
+key = ("a", 1)
+d[key] = 19
+d[key[0]] = 20
+d[key[0] + "b"] = 21
+d[len(key)] = 22
+d[frozenset()] = 23
+xs = [[0, 0], [0, 0]]
+i = j = 0
+xs[i][j] = 1
+xs[-1][~j] = 2
+xs[i + 1][j] = 3
