@@ -59,10 +59,9 @@ def why_not_attached(pid: int) -> MemtraceError:
             f"{what}process {tracer} ({procfs.comm(tracer, tracer)}) traces it already",
             "end that one, or detach there",
         )
-    if os.geteuid() not in (0, int(fields["Uid"].split()[0])):
-        return MemtraceError(
-            f"{what}it belongs to user {fields['Uid'].split()[0]}", "run gdb as that user or as root"
-        )
+    owner = int(fields["Uid"].split()[0])
+    if os.geteuid() not in (0, owner):
+        return MemtraceError(f"{what}it belongs to user {owner}", "run gdb as that user or as root")
     return MemtraceError(
         f"{what}the system does not allow it",
         "as root: sysctl kernel.yama.ptrace_scope=0, or run gdb as root; in a container, with\n"

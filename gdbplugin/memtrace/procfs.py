@@ -11,9 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
-_MAPPING = re.compile(
-    r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(.*)", re.ASCII
-)
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(.*)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,7 @@ def syscall(pid: int, tid: int) -> int:
 def comm(pid: int, tid: int) -> str:
     """The name of a thread, "" when it is gone."""
     try:
-        with open(
-            f"/proc/{pid}/task/{tid}/comm", encoding="utf-8", errors="replace"
-        ) as file:
+        with open(f"/proc/{pid}/task/{tid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n")
     except OSError:
         return ""

@@ -22,7 +22,6 @@ from . import errors, inject, preflight, procfs, target
 from .abi import ABI_VERSION, MAGIC, MEMFD_NAME, Control, State, Status, text
 from .errors import MemtraceError
 from .image import Images
-from .inject import Run
 from .options import options
 from .preflight import Interpreter
 from .reader import Reader
@@ -458,8 +457,7 @@ def _open_buffer(calls: inject.Calls) -> None:
         error = target.read_i32(calls.call(calls.libc("__errno_location")))
         seccomp = procfs.status(calls.images.pid).get("Seccomp", "0")
         raise MemtraceError(
-            f"the process can't make a buffer of {options.buffer_size} bytes: "
-            f"{os.strerror(error)}",
+            f"the process can't make a buffer of {options.buffer_size} bytes: {os.strerror(error)}",
             "set memtrace buffer-size to less"
             if seccomp == "0"
             else "its seccomp filter may forbid memfd_create",
@@ -481,9 +479,7 @@ def _load_helper(calls: inject.Calls, helper: Path) -> None:
 
 
 def _map_page(calls: inject.Calls) -> int:
-    page = calls.call(
-        calls.libc("mmap"), 0, _PAGE, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0
-    )
+    page = calls.call(calls.libc("mmap"), 0, _PAGE, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0)
     if page >> 63:
         raise MemtraceError("the process has no memory left (mmap failed)")
     return page
@@ -556,9 +552,7 @@ def _wait_for_python(quiet: bool = False) -> None:
     global _python_starts
     if _python_starts is None or not _python_starts.is_valid():
         # By way of a captured command: "not defined" is no news before `run`.
-        gdb.execute(
-            "python import memtrace.session; memtrace.session.arm_launch()", to_string=True
-        )
+        gdb.execute("python import memtrace.session; memtrace.session.arm_launch()", to_string=True)
     if not quiet:
         gdb.write("memtrace: will start when the process runs Python\n")
 

@@ -46,9 +46,13 @@ def changed_text(pid: int) -> list[str]:
             with open(path[0], "rb") as file:
                 file.seek(int(offset, 16))
                 original = file.read(end - start)
-            result += [
-                f"{path[0]}+{int(offset, 16) + i:#x}: {mapped[i]:#x}"
-                for i in range(len(original))
-                if mapped[i] != original[i]
-            ] if mapped[: len(original)] != original else []
+            result += (
+                [
+                    f"{path[0]}+{int(offset, 16) + i:#x}: {mapped[i]:#x}"
+                    for i in range(len(original))
+                    if mapped[i] != original[i]
+                ]
+                if mapped[: len(original)] != original
+                else []
+            )
     return result

@@ -36,8 +36,11 @@ def test_a_script_is_recorded_from_its_first_line_and_answers_after_its_end() ->
         commands=["memtrace on", "run", "memtrace log", "memtrace last b"],
     ).check()
     assert "memtrace: will start when the process runs Python\n" in result.stdout
-    assert re.search(r"memtrace: recording CPython 3\.11\.2, process \d+, 1 thread, user code, "
-                     r"64 MiB\n", result.stdout)
+    assert re.search(
+        r"memtrace: recording CPython 3\.11\.2, process \d+, 1 thread, user code, "
+        r"64 MiB\n",
+        result.stdout,
+    )
     ended = result.stdout.index("exited with code 07")
     assert_events_of_exits(result.stdout[ended:].split("\n", 1)[1].split("Event")[0])
     assert "NEW b = 20" in result.stdout[ended:]
@@ -147,8 +150,8 @@ def launch_with_helper(directory: Path, helper: bytes) -> BatchResult:
 
 
 def test_a_start_that_fails_lets_the_program_run_and_fails_the_batch(tmp_path: Path) -> None:
-    needs_what_is_not_there = build_library(HELPER).read_bytes().replace(
-        b"\0libc.so.6\0", b"\0libX.so.6\0"
+    needs_what_is_not_there = (
+        build_library(HELPER).read_bytes().replace(b"\0libc.so.6\0", b"\0libX.so.6\0")
     )
     result = launch_with_helper(tmp_path, needs_what_is_not_there)
     assert "the program ran" in result.stdout and "done" in result.stdout

@@ -17,8 +17,13 @@ from targets import Target, python_program
 USABLE = "print 6 * 7"
 
 
-def refused(*arguments: str, reason: str, remedy: str = "", command: str = "memtrace on",
-            environment: "dict[str, str] | None" = None) -> BatchResult:
+def refused(
+    *arguments: str,
+    reason: str,
+    remedy: str = "",
+    command: str = "memtrace on",
+    environment: "dict[str, str] | None" = None,
+) -> BatchResult:
     """Run the command; check message, status, and that gdb still works."""
     result = run_batch(*arguments, commands=[command, USABLE], environment=environment)
     assert re.search(rf"^memtrace: .*{reason}", result.stderr, re.MULTILINE), result
@@ -64,11 +69,25 @@ def test_a_process_of_another_user() -> None:
     with Target("waits.py") as target:
         plugin = Path(__file__).parents[2] / "gdbplugin" / "memtrace-gdb.py"
         result = subprocess.run(
-            ["setpriv", "--reuid=65534", "--clear-groups", "/usr/bin/gdb", "-nx", "-batch",
-             "-ex", f"source {plugin}", "-ex", "memtrace on", "-ex", USABLE,
-             "-p", str(target.pid)],
-            capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
-                                                 "HOME": "/nonexistent"},
+            [
+                "setpriv",
+                "--reuid=65534",
+                "--clear-groups",
+                "/usr/bin/gdb",
+                "-nx",
+                "-batch",
+                "-ex",
+                f"source {plugin}",
+                "-ex",
+                "memtrace on",
+                "-ex",
+                USABLE,
+                "-p",
+                str(target.pid),
+            ],
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"},
         )
         if "Permission denied" in result.stderr or "No such file" in result.stderr:
             pytest.skip(f"user 65534 can't read the checkout: {result.stderr.splitlines()[-1]}")
@@ -202,8 +221,11 @@ def test_questions_without_a_recording() -> None:
 
 
 def test_an_unknown_option() -> None:
-    refused(reason="unrecognized arguments: --ony", remedy="help memtrace on",
-            command="memtrace on --ony x")
+    refused(
+        reason="unrecognized arguments: --ony",
+        remedy="help memtrace on",
+        command="memtrace on --ony x",
+    )
 
 
 def test_batch_keeps_the_status_that_quit_gives() -> None:

@@ -14,12 +14,12 @@ from .base import Command, Parser, option_strings
 class Memtrace(Command):
     """Which line changed which Python variable, when, from what to what.
 
-    memtrace on           record this process, or the program that `run` starts
-    memtrace log          what has changed
-    memtrace last VAR     who wrote VAR last
-    memtrace break VAR    stop where VAR changes
+        memtrace on           record this process, or the program that `run` starts
+        memtrace log          what has changed
+        memtrace last VAR     who wrote VAR last
+        memtrace break VAR    stop where VAR changes
 
-help memtrace COMMAND tells more about each."""
+    help memtrace COMMAND tells more about each."""
 
     name = "memtrace"
     prefix = True
@@ -31,19 +31,19 @@ help memtrace COMMAND tells more about each."""
 class On(Command):
     """Begin to record, or change what is recorded.
 
-    memtrace on [--only GLOB]... [--skip GLOB]... [--all] [--live]
+        memtrace on [--only GLOB]... [--skip GLOB]... [--all] [--live]
 
-Records the changes of the program's own variables: not those of the standard library, of
-site-packages, or of frozen code.
+    Records the changes of the program's own variables: not those of the standard library, of
+    site-packages, or of frozen code.
 
-    --only GLOB   only code whose file, module or function matches, library or not
-    --skip GLOB   not code that matches
-    --all         library code too
-    --live        print the events while the process runs
+        --only GLOB   only code whose file, module or function matches, library or not
+        --skip GLOB   not code that matches
+        --all         library code too
+        --live        print the events while the process runs
 
-In a process that gdb is attached to, recording begins now, or as soon as Python's global
-lock is free. Without a process it begins when `run` has started Python. It goes on after
-`detach`. A second `memtrace on` changes what is recorded and keeps the events."""
+    In a process that gdb is attached to, recording begins now, or as soon as Python's global
+    lock is free. Without a process it begins when `run` has started Python. It goes on after
+    `detach`. A second `memtrace on` changes what is recorded and keeps the events."""
 
     name = "memtrace on"
 
