@@ -148,7 +148,7 @@ def test_gdb_is_as_it_was() -> None:
             gdb.command("set scheduler-locking step")
             gdb.command("handle SIGUSR1 stop print nopass")
             gdb.command("break abort")
-            gdb.command("thread 2")
+            gdb.command("thread 3")  # waits in read(): it stands where it stood
             gdb.command("frame 1")
             before = [gdb.command(text) for text in look]
             assert "recording" in gdb.command("memtrace on")
