@@ -25,8 +25,10 @@ def evaluate(text: str, objects: Objects, frame: Frame) -> Any:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         raise MemtraceError(f"{message}: {text}", "give a Python expression") from None
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    bound = {node.id for node in ast.walk(tree) if _binds(node)}
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    bound = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
     namespace = look_up(names, objects, frame)
     unknown = [
         name for name in sorted(names - set(namespace) - bound) if not hasattr(builtins, name)
@@ -81,7 +83,3 @@ def no_such(what: str, name: str, known: Iterable[str]) -> MemtraceError:
     found = near(name, known)
     remedy = "did you mean " + ", ".join(found) + "?" if found else ""
     return MemtraceError(f"no {what}", remedy)
-
-
-def _binds(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Protocol, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Protocol, Set, Tuple
 
 from .abi import Layout
 from .errors import MemtraceError
@@ -474,7 +474,7 @@ class Objects:
         layout = self.layout
         if layout.frame_owner >= 0:  # 3.11+: a pointer
             instruction = self.word(address + layout.frame_instruction)
-            return instruction - (code + layout.code_bytes)
+            return instruction - code - int(layout.code_bytes)
         offset = self.int32(address + layout.frame_instruction)
         return offset * 2 if self.version == 0x30A else offset  # 3.10 counts code units
 
@@ -596,7 +596,7 @@ def _deque(items: List[Any]) -> Any:
     return deque(items)
 
 
-_CONTAINERS = {
+_CONTAINERS: Dict[str, Callable[[List[Any]], Any]] = {
     "list": list,
     "tuple": tuple,
     "set": set,
@@ -615,29 +615,49 @@ class Proxy:
     converted whole. Attributes and items are read from memory when asked for; whatever would
     run its code raises MemtraceError. Equal only to itself."""
 
-    __slots__ = ("_objects", "_address")
+    # Long names: those of the object's own attributes are free.
+    __slots__ = ("_memtrace_objects", "_memtrace_address")
+
+    _memtrace_objects: Objects
+    _memtrace_address: int
 
     def __init__(self, objects: Objects, address: int) -> None:
-        object.__setattr__(self, "_objects", objects)
-        object.__setattr__(self, "_address", address)
+        object.__setattr__(self, "_memtrace_objects", objects)
+        object.__setattr__(self, "_memtrace_address", address)
 
     def __getattr__(self, name: str) -> Any:
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         found = objects.attribute(address, name)
         if found:
             return objects.value(found)
-        if name == "__class__":
-            return objects.value(objects.type_of(address))
+        special = self._special(name)
+        if special is not None:
+            return special
         raise AttributeError(f"{self!r} has no attribute {name!r}")
+
+    def _special(self, name: str) -> Any:
+        """What CPython keeps in the object's own structure."""
+        objects, address = self._memtrace_objects, self._memtrace_address
+        type_name, flags = objects.type_info(objects.type_of(address))
+        if name == "__dict__":
+            return {objects.value(k): objects.value(v) for k, v in objects.namespace(address)}
+        if name not in ("__name__", "__qualname__"):
+            return None
+        if flags & TYPE:
+            return objects.type_info(address)[0].rpartition(".")[2]
+        if type_name == "function":
+            whole = objects.text(objects.word(address + objects.layout.function_qualname))
+            return whole if name == "__qualname__" else whole.rpartition(".")[2]
+        return None
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise MemtraceError("memtrace print changes nothing in the process")
 
     def __dir__(self) -> List[str]:
-        objects = self._objects
+        objects = self._memtrace_objects
         return [
             objects.text(key)
-            for key, _ in objects.namespace(self._address)
+            for key, _ in objects.namespace(self._memtrace_address)
             if objects.type_info(objects.type_of(key))[1] & STR
         ]
 
@@ -645,10 +665,10 @@ class Proxy:
         try:
             return self._describe()
         except MemtraceError as error:
-            return f"<unreadable at {self._address:#x}: {error.message}>"
+            return f"<unreadable at {self._memtrace_address:#x}: {error.message}>"
 
     def _describe(self) -> str:
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         name, flags = objects.type_info(objects.type_of(address))
         if flags & TYPE:
             return f"<type {objects.type_info(address)[0]} at {address:#x}>"
@@ -668,8 +688,8 @@ class Proxy:
 
     def _flavour(self) -> str:
         """The builtin container that this is, or is a subclass of; "" if none."""
-        objects, address = self._objects, self._address
-        exact = objects.exact(address)
+        objects, address = self._memtrace_objects, self._memtrace_address
+        exact: str = objects.exact(address)
         if exact in _CONTAINERS:
             return exact
         flags = objects.type_info(objects.type_of(address))[1]
@@ -677,7 +697,7 @@ class Proxy:
 
     def _container(self, method: str) -> str:
         """_flavour(), or an error where `method` is the program's own code."""
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         flavour = self._flavour()
         own = objects.class_attribute(objects.type_of(address), method)
         if own and objects.type_name(own) == "function":
@@ -687,10 +707,11 @@ class Proxy:
         return flavour
 
     def __len__(self) -> int:
-        return self._objects.length(self._address, self._container("__len__"))
+        flavour = self._container("__len__")
+        return self._memtrace_objects.length(self._memtrace_address, flavour)
 
     def __bool__(self) -> bool:
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         own = objects.class_attribute(objects.type_of(address), "__bool__")
         if own and objects.type_name(own) == "function":
             raise MemtraceError(
@@ -701,7 +722,7 @@ class Proxy:
         return len(self) != 0 if self._flavour() or has_length else True
 
     def __getitem__(self, key: Any) -> Any:
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         flavour = self._container("__getitem__")
         if flavour == "dict":
             for found, value in objects.dict_items(address):
@@ -716,7 +737,7 @@ class Proxy:
         return list(self)[key]
 
     def __iter__(self) -> Iterator[Any]:
-        objects, address = self._objects, self._address
+        objects, address = self._memtrace_objects, self._memtrace_address
         flavour = self._container("__iter__")
         if flavour == "dict":
             return (objects.value(key) for key, _ in objects.dict_items(address))
@@ -730,10 +751,10 @@ class Proxy:
         raise MemtraceError(f"{self!r} can't be called: no code of the process runs")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Proxy) and self._address == other._address
+        return type(other) is Proxy and self._memtrace_address == other._memtrace_address
 
     def __hash__(self) -> int:
-        return hash(self._address)
+        return hash(self._memtrace_address)
 
 
 # ---- line tables -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import threading
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Optional
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 from . import abi
 from .abi import Kind, Scope, Status
@@ -23,8 +23,7 @@ LIBRARY = "libmemtrace-reader.so"
 _NAME_CALLBACK = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One change of one variable, by the field names of the documentation. Values are the
     texts that a person sees; None where the variable was unbound."""
 
@@ -292,12 +291,12 @@ class Reader:
         """Distinct names that have definitions: abi.NAMES_FUNCTIONS, _FILES or _VARIABLES."""
         found: List[str] = []
 
-        @_NAME_CALLBACK
         def each(text: bytes, context: object) -> None:
             found.append(_text(text))
 
+        callback = _NAME_CALLBACK(each)
         with self._lock:
-            self._library.mt_reader_names(self._open_handle(), what, each, None)
+            self._library.mt_reader_names(self._open_handle(), what, callback, None)
         return found
 
     def totals(self) -> abi.Totals:

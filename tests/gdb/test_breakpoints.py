@@ -266,7 +266,8 @@ def test_attached_process_stops_in_the_thread_of_the_change() -> None:
             made = gdb.command("memtrace break worker:total")
             assert made.startswith("Variable breakpoint 1: total in worker")
             output = gdb.command("continue")
-            found = re.search(r"Variable breakpoint 1, ticks.py:(\d+) in worker, thread (\d+)", output)
+            title = r"Variable breakpoint 1, ticks.py:(\d+) in worker, thread (\d+)"
+            found = re.search(title, output)
             assert found and int(found.group(2)) != target.pid
             assert int(found.group(1)) == line_of("total += 1", "ticks.py")
             first = gdb.command("memtrace bt").splitlines()[0]
@@ -284,7 +285,12 @@ def test_batch_stops_and_reports() -> None:
         "--args",
         python_program(),
         str(BANK),
-        commands=["memtrace break transfer:balance if new < 0", "memtrace on", "run", "memtrace bt"],
+        commands=[
+            "memtrace break transfer:balance if new < 0",
+            "memtrace on",
+            "run",
+            "memtrace bt",
+        ],
     ).check()
     assert "MODIFIED balance: 40 → -20" in result.lines
     assert result.lines[-1].startswith("#2  <module> (bank.py:")

@@ -74,7 +74,9 @@ def test_a_second_gdb_finds_what_the_first_has_left() -> None:
             ],
         ).check()
         second = run_batch(
-            "-p", pid, commands=["info memtrace", "echo LOG\\n", "memtrace log --json", "memtrace off"]
+            "-p",
+            pid,
+            commands=["info memtrace", "echo LOG\\n", "memtrace log --json", "memtrace off"],
         ).check()
         logged = [r.stdout.partition("LOG\n")[2].splitlines() for r in (first, second)]
         old, new = ([line for line in lines if line.startswith("{")] for lines in logged)
@@ -150,7 +152,8 @@ def test_core_shows_last_and_at(core: str) -> None:
         assert seq
         then = gdb.command(f"memtrace at {seq.group(1)}").splitlines()
         assert f"as of event {seq.group(1)}:" in then[0]
-        assert any(line.startswith("  index = 2 " if "gcore" in core else "  count = ") for line in then)
+        variable = "  index = 2 " if "gcore" in core else "  count = "
+        assert any(line.startswith(variable) for line in then)
 
 
 def test_core_shows_python_stack_and_variables(core: str) -> None:

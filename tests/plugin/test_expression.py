@@ -195,6 +195,12 @@ def test_attributes_of_instances_classes_and_modules(target: Target) -> None:
     assert value(target, "account is account and account is not other") is True
 
 
+def test_what_is_kept_in_the_object_s_own_structure(target: Target) -> None:
+    assert value(target, "account.__dict__") == {"balance": -20, "owner": "Zoë"}
+    assert value(target, "Account.__name__, account.__init__.__name__") == ("Account", "__init__")
+    assert value(target, "nested.__name__") == "nested"
+
+
 def test_missing_attributes_are_said(target: Target) -> None:
     with pytest.raises(MemtraceError, match="AttributeError: <Account at .* 'nothing'"):
         value(target, "account.nothing")

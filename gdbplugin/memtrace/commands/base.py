@@ -93,6 +93,17 @@ def write(text: str, stream: int = gdb.STDOUT) -> None:
     gdb.write(text.encode("utf-8", "backslashreplace").decode("utf-8"), stream)
 
 
+def lines(texts: Iterable[str]) -> None:
+    """Print many lines, some at a time: a call of gdb's for each is slow."""
+    waiting: List[str] = []
+    for text in texts:
+        waiting.append(text + "\n")
+        if len(waiting) == 256:
+            write("".join(waiting))
+            waiting.clear()
+    write("".join(waiting))
+
+
 def line(text: str = "", stream: int = gdb.STDOUT) -> None:
     """Print one line."""
     write(text + "\n", stream)

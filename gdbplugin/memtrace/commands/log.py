@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Iterable, Optional, Sequence
+from typing import Any, Iterable, Iterator, Optional, Sequence
 
 import gdb
 
@@ -90,9 +90,14 @@ def _form(arguments: Any) -> Any:
 def _print(current: session.Session, wanted: Filter, show: Any) -> int:
     """Returns the number of the last event, 0 if there was none."""
     last = 0
-    for event in current.reader.events(wanted):
-        base.line(show(event))
-        last = event.seq
+
+    def texts() -> Iterator[str]:
+        nonlocal last
+        for event in current.reader.events(wanted):
+            last = event.seq
+            yield show(event)
+
+    base.lines(texts())
     return last
 
 
