@@ -383,7 +383,7 @@ class Objects:
         found = self.class_attribute(type_address, name)
         if found and self.type_name(found) == "member_descriptor":
             return self._member(address, found, name)
-        if found and self.type_name(found) == "property":
+        if found and self.type_name(found) in ("property", "getset_descriptor"):
             raise MemtraceError(f"{name} is a property: reading it would run code of the process")
         is_class = self.type_info(type_address)[1] & TYPE
         own = self.class_attribute(address, name) if is_class else 0
@@ -627,12 +627,12 @@ class Proxy:
 
     def __getattr__(self, name: str) -> Any:
         objects, address = self._memtrace_objects, self._memtrace_address
-        found = objects.attribute(address, name)
-        if found:
-            return objects.value(found)
         special = self._special(name)
         if special is not None:
             return special
+        found = objects.attribute(address, name)
+        if found:
+            return objects.value(found)
         raise AttributeError(f"{self!r} has no attribute {name!r}")
 
     def _special(self, name: str) -> Any:
