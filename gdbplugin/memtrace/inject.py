@@ -15,6 +15,7 @@ gdb's main thread only."""
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import contextmanager
@@ -47,7 +48,6 @@ _SETTINGS = (
     ("pagination", "off"),
     ("print thread-events", "off"),
     ("debuginfod enabled", "off"),
-    ("suppress-cli-notifications", "on"),  # gdb 13; before that, its stops are seen
 )
 
 
@@ -426,9 +426,9 @@ def run(seconds: float, address: Optional[int] = None) -> Run:
         arrival = _Arrival(address) if address else None
         with _last_event() as events:
             try:
-                with time_limit(seconds) as alarm:
+                with time_limit(seconds) as alarm, _muted():
                     try:
-                        gdb.execute("continue", to_string=True)
+                        gdb.execute("continue")
                     except KeyboardInterrupt:
                         pass
             finally:
@@ -446,6 +446,23 @@ def run(seconds: float, address: Optional[int] = None) -> Run:
         note_stop()
         _show_stop(event)
     return result
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """gdb tells of a signal and of the thread that got it on its own standard output, past
+    to_string=True: send it to /dev/null for that time."""
+    gdb.flush(gdb.STDOUT)
+    output = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    try:
+        yield
+    finally:
+        gdb.flush(gdb.STDOUT)
+        os.dup2(output, 1)
+        os.close(output)
 
 
 @contextmanager

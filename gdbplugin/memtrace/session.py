@@ -88,6 +88,7 @@ class Session:
         self.buffer = buffer
         self._reader = reader
         self._announced = buffer.control.done_number if buffer else 0
+        self._is_gone = False  # exec: the process is another program now
 
     # ---- what there is --------------------------------------------------------------
 
@@ -115,7 +116,16 @@ class Session:
     @property
     def is_live(self) -> bool:
         """Is the process still there, under this gdb?"""
-        return self.buffer is not None and target.is_live() and target.pid() == self.pid
+        if self.buffer is None or self._is_gone or target.pid() != self.pid:
+            return False
+        return target.is_live()
+
+    def look_for_exec(self) -> bool:
+        """Has the process begun another program, which has no helper, or its own? What was
+        recorded stays."""
+        inode = os.stat(self.buffer.path).st_ino if self.buffer else 0
+        self._is_gone = not any(m.inode == inode for m in _buffer_mappings(self.pid))
+        return self._is_gone
 
     @property
     def is_pending(self) -> bool:
@@ -167,6 +177,8 @@ class Session:
         if self.is_pending and inject.may_run():
             done = _helper_symbol(Images(self.pid, target.read), "memtrace_hook_done")
             inject.run(WAIT_SECONDS, done)
+            if not target.pid():
+                raise MemtraceError("the process ended before it could carry out the request")
 
 
 # ---- which one -------------------------------------------------------------------------------
@@ -206,7 +218,9 @@ def find() -> Optional[Session]:
         return known
     if target.is_core():
         return known if known and known.pid == pid else _open_core(number, pid)
-    if known and known.pid == pid and not _has_execed(known):
+    if not target.is_live():
+        return known
+    if known and known.pid == pid and not known.look_for_exec():
         return known
     buffer = _find_buffer(pid)
     if buffer is not None:
@@ -218,12 +232,6 @@ def use(session: Optional[Session]) -> None:
     """Answer questions from this recording (None: from the inferior again)."""
     global _loaded
     _loaded = session
-
-
-def _has_execed(session: Session) -> bool:
-    """Has the process begun another program, which has no helper, or its own?"""
-    inode = os.stat(session.buffer.path).st_ino if session.buffer else 0
-    return not any(m.inode == inode for m in _buffer_mappings(session.pid))
 
 
 def _open_core(number: int, pid: int) -> Session:
@@ -369,6 +377,15 @@ def describe(session: Session) -> str:
 
 
 def _check_enterable(pid: int) -> None:
+    if target.is_remote():
+        raise MemtraceError(
+            "the process is not under this gdb's own control (remote, or a replay)",
+            "run gdb where the process runs, and attach to it",
+        )
+    if gdb.parameter("non-stop"):
+        raise MemtraceError(
+            "gdb is in non-stop mode", "set non-stop off, before the process is there"
+        )
     preflight.check_process(pid)
     thread = gdb.selected_thread()
     if thread is None or thread.is_running():
@@ -414,7 +431,7 @@ def _install(pid: int, images: Images, interpreter: Interpreter, here: bool) -> 
     preflight.check_platform(images)
     preflight.check_version(interpreter)
     session = find()
-    if session is not None and session.is_live and not _has_execed(session):
+    if session is not None and session.is_live:
         verb = "change" if session.state == State.ON else "install"
         session.request(options.request_text(verb))
         return session

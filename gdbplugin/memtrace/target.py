@@ -24,16 +24,25 @@ def pid() -> int:
 
 
 def is_live() -> bool:
-    """Is there a process (not a core file)?"""
-    return pid() != 0 and not is_core()
+    """Is there a process of this machine (not a core file, not a remote one)?"""
+    return pid() != 0 and _connection() == "native"
+
+
+def is_remote() -> bool:
+    """Is the process one that gdb reaches through something else: gdbserver, a recording?"""
+    return pid() != 0 and _connection() not in ("native", "core")
+
+
+def _connection() -> str:
+    connection = getattr(gdb.selected_inferior(), "connection", None)  # gdb 12
+    if connection is not None:
+        return str(connection.type)
+    return "core" if core_path() else "native"
 
 
 def is_core() -> bool:
     """Is the selected inferior a core file?"""
-    connection = getattr(gdb.selected_inferior(), "connection", None)  # gdb 12
-    if connection is not None:
-        return connection.type == "core"
-    return pid() != 0 and bool(core_path())
+    return pid() != 0 and _connection() == "core"
 
 
 def core_path() -> str:

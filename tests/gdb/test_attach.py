@@ -14,6 +14,7 @@ from session import GdbSession, run_batch, slowness
 from targets import Target
 
 ROUNDS = int(os.environ.get("MEMTRACE_ATTACH_ROUNDS", "3"))
+ARMED = "memtrace: armed: waits for Python's global lock (GIL)"
 STATES = ("sleep", "bytecode", "accept", "select", "join", "lock", "native", "allocator")
 
 
@@ -54,7 +55,7 @@ def test_a_long_call_that_holds_the_gil_is_armed_then_installed() -> None:
         for _ in range(ROUNDS):
             attach(gdb, target.pid)
             said = gdb.command("memtrace on")
-            if "memtrace: armed: waits for Python's global lock (GIL), held by thread 1" in said:
+            if said.startswith(f"{ARMED}, held by thread 1 (LWP {target.pid})"):
                 armed += 1
                 gdb.command("python memtrace.session.WAIT_SECONDS = 60")
                 said = gdb.command("memtrace on")

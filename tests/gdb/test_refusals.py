@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -231,3 +232,30 @@ def test_an_unknown_option() -> None:
 def test_batch_keeps_the_status_that_quit_gives() -> None:
     assert run_batch(commands=["memtrace on", "quit 5"]).returncode == 5
     assert run_batch(commands=["memtrace off", "echo"]).returncode == 0
+
+
+def test_a_process_behind_gdbserver() -> None:
+    gdbserver = shutil.which("gdbserver")
+    if gdbserver is None:
+        pytest.skip("gdbserver is not installed (apt-get install gdbserver)")
+    with Target("waits.py") as target:
+        refused(
+            "-ex",
+            f"target remote | {gdbserver} --once --attach - {target.pid}",
+            reason="not under this gdb's own control",
+            remedy="run gdb where the process runs",
+        )
+        assert target.finish() == "1"
+
+
+def test_non_stop_mode() -> None:
+    with Target("waits.py") as target:
+        refused(
+            "-iex",
+            "set non-stop on",
+            "-p",
+            str(target.pid),
+            reason="gdb is in non-stop mode",
+            remedy="set non-stop off",
+        )
+        assert target.finish() == "1"
