@@ -240,7 +240,7 @@ def test_a_process_behind_gdbserver() -> None:
         pytest.skip("gdbserver is not installed (apt-get install gdbserver)")
     with Target("waits.py") as target:
         refused(
-            "-ex",
+            "-iex",
             f"target remote | {gdbserver} --once --attach - {target.pid}",
             reason="not under this gdb's own control",
             remedy="run gdb where the process runs",
