@@ -171,6 +171,39 @@ def test_a_process_that_runs_in_the_background_of_gdb() -> None:
         assert target.finish() == "500500"
 
 
+# A constructor that holds the loader's lock until a file is there.
+SLOW_CONSTRUCTOR = """
+#include <stdlib.h>
+#include <unistd.h>
+__attribute__((constructor)) static void slow(void)
+{
+    int ready = atoi(getenv("MEMTRACE_READY_FD"));
+
+    if (write(ready, "constructs\\n", 11) != 11)
+        return;
+    while (access(getenv("GO_ON"), F_OK))
+        usleep(1000);
+    if (write(ready, "constructed\\n", 12) != 12)
+        return;
+}
+"""
+
+
+def test_a_loader_that_is_busy_for_long_bounds_the_wait(tmp_path: Path) -> None:
+    source, library, go_on = tmp_path / "slow.c", tmp_path / "slow.so", tmp_path / "go on"
+    source.write_text(SLOW_CONSTRUCTOR)
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", library], check=True)
+    environment = {"GO_ON": str(go_on)}
+    with Target("loads.py", str(library), ready="constructs", environment=environment) as target:
+        refused_by(target, reason="did not return in 5 s", remedy="let the process run")
+        go_on.touch()
+        target.expect("constructed")
+        with GdbSession("-p", str(target.pid)) as gdb:
+            assert "memtrace: recording" in gdb.command("memtrace on"), gdb.transcript()
+            gdb.command("memtrace off")
+        assert target.finish() == "right"
+
+
 def test_an_interpreter_that_is_finalizing() -> None:
     with Target("finalizing.py") as target:
         refused_by(target, reason="Python is shutting down in this process")
