@@ -61,6 +61,43 @@ class Farewell:
         log.append('gone')
 
 
+class Pause:
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+    def __await__(self):
+        got = yield self.rounds
+        return got
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        self.rounds -= 1
+        if self.rounds < 0:
+            raise StopAsyncIteration
+        return await self
+
+    async def __aenter__(self):
+        self.entered = await self
+        return [self.rounds]
+
+    async def __aexit__(self, *details):
+        self.entered = details[0]
+        return self.rounds == 2
+
+
+def drive(coroutine):
+    sent = None
+    for step in range(9):
+        try:
+            coroutine.send(sent)
+        except StopIteration as stop:
+            return stop.value
+        sent = step
+    coroutine.close()
+
+
 def small(value):
     return value % 1000 if type(value) is int else 7
 
@@ -145,6 +182,7 @@ class _Generator:
             (1, self._lambda),
             (1, self._escape),
             (1, self._farewell),
+            (1, self._coroutine),
         ]
 
     def program(self) -> str:
@@ -561,6 +599,31 @@ class _Generator:
 
     def _farewell(self) -> list[str]:
         return [self._pick("u = Farewell()", "n.other = Farewell()"), "u = n.other = None"]
+
+    def _coroutine(self) -> list[str]:
+        """A coroutine of its own, driven by hand."""
+        if self._loops:
+            return self._assign()
+        name = self._fresh("co")
+        kind, self._function_kind = self._function_kind, "function"
+        body = list(self._rng.choice([LOCALS, ["b, c, t = 1, 2, 3", "xs = [1]"]]))
+        body += self._block(1)
+        for _ in range(self._rng.randint(1, 2)):
+            body += self._rng.choice(
+                [
+                    [f"b = await Pause({self._scalar()})"],
+                    ["async with Pause(2) as ys:", *self._nested()],
+                    ["async with Pause(1) as (c,), Pause(2):", *self._nested()],
+                    [
+                        f"async for {self._pick('b', 'n.left', 'xs[0]')} in Pause(2):",
+                        *_indent(self._assign()),
+                    ],
+                    ["u = [v async for v in Pause(2)]"],
+                    ["try:", "    c = await Pause(1)", "finally:", "    c = 5"],
+                ]
+            )
+        self._function_kind = kind
+        return [f"async def {name}():", *_indent(body), f"u = drive({name}())"]
 
     def _escape(self) -> list[str]:
         """Leave the loop or the function."""
