@@ -6,13 +6,16 @@ MEMTRACE_ATTACH_ROUNDS: how often each state is entered (default 3; CI uses 50).
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from processes import assert_free, changed_text, thread_count
-from session import GdbSession, run_batch, slowness
+from session import GdbSession, build_directory, run_batch, slowness
 from targets import Target
 
+HELPER = "memtrace-cpython-311-x86_64-linux-gnu.so"
 ROUNDS = int(os.environ.get("MEMTRACE_ATTACH_ROUNDS", "3"))
 ARMED = "memtrace: armed: waits for Python's global lock (GIL)"
 STATES = ("sleep", "bytecode", "accept", "select", "join", "lock", "native", "allocator")
@@ -172,3 +175,36 @@ def test_a_process_that_stands_at_a_breakpoint_is_not_moved() -> None:
             assert "memtrace: armed" in said or "memtrace: recording" in said
             assert gdb.command("python print(gdb.selected_frame().pc())") == place
         assert target.finish() == "right"
+
+
+KEEP_ERRNO = """
+#include <errno.h>
+int keep_errno(long rounds)
+{
+    int changed = 0;
+
+    errno = 12345;
+    for (volatile long i = 0; i < rounds; i++)
+        changed += errno != 12345 ? (errno = 12345, 1) : 0;
+    return changed;
+}
+"""
+
+
+def test_the_thread_that_was_used_keeps_its_errno(tmp_path: Path) -> None:
+    source, library = tmp_path / "keep.c", tmp_path / "keep.so"
+    source.write_text(KEEP_ERRNO)
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+    # A helper that needs what is not there: the loader leaves ENOENT behind.
+    helpers = build_directory() / "lib"
+    (tmp_path / "libmemtrace-reader.so").symlink_to(helpers / "libmemtrace-reader.so")
+    helper = (helpers / HELPER).read_bytes().replace(b"\0libc.so.6\0", b"\0libX.so.6\0")
+    (tmp_path / HELPER).write_bytes(helper)
+    environment = {"MEMTRACE_LIB": str(tmp_path)}
+    with Target("keeps_errno.py", str(library)) as target:
+        with GdbSession(environment=environment) as gdb:
+            for _ in range(ROUNDS):
+                attach(gdb, target.pid)
+                assert "can't load the helper: libX.so.6" in gdb.command("memtrace on")
+                gdb.command("detach")
+        assert target.finish() == "0"
