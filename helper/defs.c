@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "clock.h"
 #include "defs.h"
 #include "ring.h"
 

@@ -463,8 +463,7 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame)
 struct store {
     struct mt_target old;
     PyObject *new_object;              // borrowed; NULL: unbinds
-    bool has_key;
-    struct mt_value key;
+    const struct mt_value *key;        // of an item, if it is a scalar; else NULL
 };
 
 // The event's kind; false: no event.
@@ -504,7 +503,7 @@ static bool settle_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_
         mutated = mt_diff(&pending->before, &after) != MT_UNCHANGED;
     }
     if (mutated)
-        write_mutation(thread, frame, pending, site, store->has_key ? &store->key : NULL, false);
+        write_mutation(thread, frame, pending, site, store->key, false);
     pop_pending(thread);
     return mutated;
 }
@@ -526,7 +525,7 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
     if (store->old.certain) {
         struct event event = {
             .record = {kind, 0, thread->activation, old_value, new_value,
-                       store->has_key ? &store->key : NULL},
+                       store->key},
             .plan = plan,
             .site = site,
             .old_object = store->old.object,
@@ -541,9 +540,9 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
     pending->kind = kind;
     pending->old_value = *old_value;
     pending->new_value = *new_value;
-    pending->has_key = store->has_key;
-    if (store->has_key)
-        pending->key = store->key;
+    pending->has_key = store->key != NULL;
+    if (store->key)
+        pending->key = *store->key;
 }
 
 static struct mt_target bound_or_not(PyObject *object)
@@ -556,6 +555,9 @@ static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 {
     PyObject *old = mt_frame_slot(frame, site->slot);
 
+    // What an inlined comprehension hid comes back (3.12+, PEP 709): nobody stored anything.
+    if (site->restores)
+        return;
     // The second store of a superinstruction (3.13+): the first one has not run yet either.
     if (site->second && site[-1].slot == site->slot)
         old = mt_frame_operand(frame, site->depth, 0);
@@ -634,9 +636,10 @@ static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     if (PySlice_Check(key) && begin_slice(thread, frame, plan, site, container))
         return;
     mt_lookup_item(container, key, &store.old);
-    store.has_key = mt_value_capture_key(key, &store.key);
+    struct mt_value key_space;
+    store.key = mt_value_capture_key(key, &key_space) ? &key_space : NULL;
     // flags[4] is redacted by its container's name, d['password'] by its key.
-    bool hide = store.has_key && PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key) &&
+    bool hide = store.key && PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key) &&
                 mt_value_is_redacted((const char *)PyUnicode_1BYTE_DATA(key),
                                      (size_t)PyUnicode_GET_LENGTH(key));
     if (__builtin_expect(hide && !site->redacted, 0)) {

@@ -28,11 +28,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "ring.h"
 #include "status.h"
 
 /* The buffer in use. Set once, when the first request opens it; cleared after fork. */
 struct mt_control *mt_control;
+
+/* See ring.h. */
+bool mt_ring_serialised;
 
 /* Descriptor of the memfd, or -1. Open as long as the buffer: gdb maps it from /proc. */
 static int buffer_fd = -1;
@@ -141,6 +145,7 @@ enum mt_status mt_buffer_create(uint64_t buffer_bytes, struct mt_control **ret)
                              (unsigned long long)buffer_bytes, error);
     }
 
+    mt_clock_init();
     struct mt_control *control = memory;
     fill_control(control, buffer_bytes);
     buffer_fd = fd;
@@ -179,13 +184,6 @@ void mt_buffer_abandon(void)
     // still holds can do no harm then, neither to this process nor to the parent's events.
     mmap(control, control->buffer_bytes, PROT_READ | PROT_WRITE,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-}
-
-uint64_t mt_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* ---- handing out packets ----------------------------------------------------------- */
@@ -364,6 +362,11 @@ static bool open_packet(struct mt_ring *ring, uint64_t seq, uint64_t time_ns)
  * horizon in packets.c: who sees the number sees the definitions that its event names. */
 static inline uint64_t take_seq(struct mt_control *control)
 {
+    if (mt_ring_serialised) {
+        uint64_t seq = control->next_seq;
+        __atomic_store_n(&control->next_seq, seq + 1, __ATOMIC_RELEASE);
+        return seq;
+    }
     return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELEASE);
 }
 

@@ -30,6 +30,10 @@ void mt_buffer_abandon(void);
 /* The buffer in use, or NULL. */
 extern struct mt_control *mt_control;
 
+/* No two threads append at once: one GIL for the whole process. Then numbering events needs
+ * no locked instruction. Set before the first event; false is always right. */
+extern bool mt_ring_serialised;
+
 /* One thread's writer. Lifetime: the thread's. */
 struct mt_ring {
     struct mt_packet_header *packet;   /* open packet, or NULL before the first event */
@@ -63,8 +67,5 @@ uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record);
 /* For defs.c: take a packet for definitions, never to be reused; NULL when half of the
  * buffer holds definitions already, or none is free. */
 struct mt_packet_header *mt_ring_take_defs_packet(void);
-
-/* CLOCK_MONOTONIC in nanoseconds, by the cheapest means that still orders events. */
-uint64_t mt_clock_ns(void);
 
 #endif

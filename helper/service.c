@@ -49,6 +49,8 @@ static enum mt_status install(struct mt_request *request)
     if (status != MT_OK)
         return status;
     mt_interpreter_describe(mt_control);
+    // Subinterpreters have had the option of a GIL of their own since 3.12 (PEP 684).
+    mt_ring_serialised = PY_VERSION_HEX < 0x030c0000;
     mt_layout_fill(&mt_control->layout);
     mt_engine_on = true;
     status = mt_driver_install(&threads);

@@ -1,5 +1,6 @@
 /* The reader: merge, filters, names, cores, recordings, and input that means harm. */
 #define _GNU_SOURCE
+#include "clock.h"
 #include "units.h"
 
 #include <dirent.h>

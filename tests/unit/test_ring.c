@@ -1,5 +1,6 @@
 /* The buffer: layout, commit, reuse, losses, and readers that look on while threads write. */
 #define _GNU_SOURCE
+#include "clock.h"
 #include "units.h"
 
 #include <dirent.h>
