@@ -48,7 +48,7 @@ C_READER_LAYERS: list[set[str]] = [
     {"packets"},
 ]
 C_SHARED_LAYERS: list[set[str]] = [
-    {"status", "event"},
+    {"status", "event", "clock"},
     {"memtrace", "unprintable"},
 ]
 C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *C_SHARED_LAYERS)
