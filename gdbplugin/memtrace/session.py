@@ -534,13 +534,12 @@ def _dlopen_staged(calls: inject.Calls, page: int, helper: Path) -> None:
 class _PythonStarts(gdb.Breakpoint):
     """Entry of Py_RunMain: the interpreter is ready, this thread holds its lock, and nothing of
     the program has run. The calls are made from the breakpoint's commands, because gdb allows
-    none while it decides whether to stop; `silent` and `continue` keep the stop out of sight."""
+    none while it decides whether to stop; silent, and with `continue`, nobody sees the stop."""
 
     def __init__(self) -> None:
         super().__init__("Py_RunMain", internal=True)
         self.silent = True
         self.commands = (
-            "silent\n"
             "python import memtrace.session; memtrace.session.python_starts()\n"
             "if $_memtrace_continue\n"
             "continue\n"
