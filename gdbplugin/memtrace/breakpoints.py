@@ -238,8 +238,8 @@ class _Memtrace(gdb.Function):
 
 
 def _on_stop(event: Any) -> None:
-    if inject.is_busy():
-        return
+    # Also while memtrace lets the process run for a moment: what is printed then is captured,
+    # and shown when the process has stopped for a reason of the person's.
     live.flush()
     # gdb names every breakpoint of the place, also those whose condition said no.
     here = [b for b in map(_find, getattr(event, "breakpoints", ())) if b is not None]

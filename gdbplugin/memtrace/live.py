@@ -5,10 +5,12 @@ lines to gdb's main thread by gdb.post_event(): only that one prints. What is st
 when the process exits is printed from a breakpoint on the helper's exit hook, so that it
 stands before gdb's own "exited" line; after a kill it is printed when gdb says so.
 
-Locks: Follower._lock is held for one look at the buffer and never while printing."""
+Locks: _Live._order is held for one look at the buffer, and never while printing; below it is
+the reader's own."""
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -16,59 +18,18 @@ from typing import Any, List, Optional
 
 import gdb
 
-from . import inject, render, session
+from . import inject, session
 from .errors import MemtraceError
+from .follow import Follower
 from .options import options
-from .reader import Filter, Reader
 
 INTERVAL_SECONDS = 0.05
-# A number that is missing may still be on its way: another thread is about to commit it.
-# After so many looks it is lost.
-PATIENCE = 3
-BATCH_EVENTS = 5000
+# A post that has not been carried out after that was ended by ^C, or gdb is busy.
+OVERDUE_SECONDS = 0.5
 BACKLOG_CHARACTERS = 1 << 20
 # A buffer that is younger than this was made by the command that begins to follow it, so
 # everything in it is news.
 FRESH_NS = 15 * 1_000_000_000
-
-
-class Follower:
-    """The events of one reader, in order, each once."""
-
-    def __init__(self, reader: Reader, after: int) -> None:
-        self._reader = reader
-        self._last = after
-        self._lock = threading.Lock()
-        self._patience = PATIENCE
-
-    def lines(self, final: bool = False) -> List[str]:
-        """The next lines: up to the first number that is missing, or beyond it when patience
-        is over or `final`."""
-        with self._lock:
-            return self._lines(final)
-
-    def _lines(self, final: bool) -> List[str]:
-        control = self._reader.control
-        if control is not None and control.next_seq - 1 <= self._last:
-            return []
-        found: List[str] = []
-        for event in self._reader.events(Filter(since_seq=self._last)):
-            missing = event.seq - self._last - 1
-            if missing > 0:
-                if not final and self._patience > 0:
-                    self._patience -= 1
-                    break
-                found.append(f"… {missing} events were lost before they could be shown")
-            self._patience = PATIENCE
-            found.append(render.plain(event))
-            self._last = event.seq
-            if len(found) >= BATCH_EVENTS and not final:
-                break
-        return found
-
-    def close(self) -> None:
-        with self._lock:
-            self._reader.close()
 
 
 class _Live:
@@ -80,6 +41,7 @@ class _Live:
         self._lines: List[str] = []
         self._waiting = 0  # characters in _lines
         self._order = threading.Lock()  # around "look and append": keeps the order
+        self._posted = self._done = 0  # posts to gdb's event loop, by number
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="memtrace-live", daemon=True)
         # gdb's signals belong to its main thread.
@@ -90,11 +52,30 @@ class _Live:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _poll(self) -> None:
+        posted_at = 0.0
         while not self._end.wait(INTERVAL_SECONDS):
-            if self._waiting < BACKLOG_CHARACTERS and self._look(final=False):
-                gdb.post_event(self.show)
+            if self._waiting < BACKLOG_CHARACTERS:
+                self._look(final=False)
+            overdue = time.monotonic() - posted_at > OVERDUE_SECONDS
+            if overdue if self._posted != self._done else self._waiting:
+                posted_at = time.monotonic()
+                self._posted += 1
+                gdb.post_event(functools.partial(self._on_post, self._posted))
 
-    def _look(self, final: bool) -> bool:
+    def _on_post(self, number: int) -> None:
+        """Main thread, from gdb's event loop. gdb gives a ^C that comes while Python runs to
+        Python, and forgets it when it ends what was posted: then it is done here, or, where
+        not even the first line of this was reached, with the next one."""
+        interrupted = number != self._done + 1
+        try:
+            self.show()
+        except KeyboardInterrupt:
+            interrupted = True
+        self._done = number
+        if interrupted:
+            _interrupt()
+
+    def _look(self, final: bool) -> None:
         with self._order:
             try:
                 lines = self._follower.lines(final)
@@ -103,7 +84,6 @@ class _Live:
                 lines = [f"memtrace: no longer live: {error}"]
             self._lines += lines
             self._waiting += sum(map(len, lines))
-            return bool(lines)
 
     def show(self) -> None:
         """Print what waits. Main thread. While memtrace itself runs the process, its output is
@@ -118,13 +98,21 @@ class _Live:
 
     def flush(self) -> None:
         """Print everything up to now. Main thread."""
-        self._look(final=True)
-        self.show()
+        if not inject.is_busy():
+            self._look(final=True)
+            self.show()
 
     def close(self) -> None:
         self._end.set()
         self._thread.join()
         self._follower.close()
+
+
+def _interrupt() -> None:
+    """Stop the process, as ^C does."""
+    thread = gdb.selected_thread()
+    if thread is not None and thread.is_valid() and thread.is_running():
+        gdb.execute("interrupt")
 
 
 class _AtExit(gdb.Breakpoint):

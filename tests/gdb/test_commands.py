@@ -267,6 +267,10 @@ def test_live_prints_while_an_attached_process_runs() -> None:
             gdb.expect(r"^\[tick:\d+\] MODIFIED count: \d+ → \d+$")
             gdb.expect(r"^\[worker:\d+\] MODIFIED total: \d+ → \d+$")
             gdb.interrupt()
+            for _ in range(20):  # ^C comes at any moment of the printing
+                gdb.resume()
+                gdb.expect(r"^\[tick:\d+\] MODIFIED count: \d+ → \d+$")
+                assert "SIGINT" in gdb.interrupt()
             gdb.command("memtrace off")
             gdb.command("detach")
         assert target.finish() == "equal"
