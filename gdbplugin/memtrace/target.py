@@ -23,6 +23,11 @@ def pid() -> int:
     return gdb.selected_inferior().pid
 
 
+def program() -> str:
+    """The program that `run` would start, or that runs; "" if gdb was given none."""
+    return gdb.current_progspace().filename or ""
+
+
 def is_live() -> bool:
     """Is there a process of this machine (not a core file, not a remote one)?"""
     return pid() != 0 and _connection() == "native"

@@ -6,7 +6,7 @@ from typing import Any, Iterable, Optional, Sequence
 
 import gdb
 
-from .. import session
+from .. import recording
 from ..options import options
 from .base import Command, Parser, option_strings
 
@@ -63,7 +63,7 @@ class On(Command):
         options.skip = arguments.skip
         options.all = arguments.all
         options.live = arguments.live
-        session.start()
+        recording.start()
 
 
 class Off(Command):
@@ -77,7 +77,7 @@ class Off(Command):
         return Parser(self.name)
 
     def run(self, arguments: Any, from_tty: bool) -> None:
-        session.stop()
+        recording.stop()
 
 
 COMMANDS = (Memtrace, On, Off)
