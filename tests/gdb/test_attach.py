@@ -208,3 +208,36 @@ def test_the_thread_that_was_used_keeps_its_errno(tmp_path: Path) -> None:
                 assert "can't load the helper: libX.so.6" in gdb.command("memtrace on")
                 gdb.command("detach")
         assert target.finish() == "0"
+
+
+def test_signals_of_the_programs_own_are_neither_lost_nor_in_the_way() -> None:
+    with Target("signals.py") as target, GdbSession() as gdb:
+        gdb.command("handle SIGUSR1 nostop noprint pass")
+        for _ in range(ROUNDS):
+            enter(gdb, target.pid)
+            assert_free(target.pid, 1)
+        # Where the person wants to see them, the wait for the outcome ends with one.
+        gdb.command("handle SIGUSR1 stop print pass")
+        attach(gdb, target.pid)
+        said = gdb.command("memtrace on")
+        assert "SIGUSR1" in said or "memtrace: recording" in said, said
+        gdb.command("handle SIGUSR1 nostop noprint pass")
+        gdb.resume()
+        gdb.interrupt()
+        assert "memtrace: recording" in gdb.command("memtrace on")
+        assert "memtrace: off" in gdb.command("memtrace off")
+        gdb.command("detach")
+        assert target.finish() == "right"
+
+
+def test_a_trap_instruction_that_is_left_would_be_seen() -> None:
+    with Target("computes.py", "1000") as target:
+        with GdbSession("-p", str(target.pid), plugin=None) as gdb:
+            gdb.command("set breakpoint always-inserted on")
+            gdb.command("break abort")
+            places = [place for place in changed_text(target.pid) if "/libc" in place]
+            assert len(places) == 1 and places[0].endswith(": 0xcc")
+            gdb.command("delete")
+            gdb.command("detach")
+        assert changed_text(target.pid) == []
+        assert target.finish() == "500500"
