@@ -63,6 +63,13 @@ def test_log_filters_by_variable_kind_file_and_number(ended: GdbSession) -> None
     deleted = events_of(ended.command("memtrace log --kind deleted,mutated"))
     assert {line.split()[1] for line in deleted} == {"DELETED", "MUTATED"}
     assert EXAMPLE[3] in deleted
+    items = events_of(ended.command("memtrace log --var flags[2],names[*]"))
+    assert [line.split()[2].rstrip(":") for line in items] == [
+        "names['key']",
+        "names['key']",
+        "flags[2]",
+        "names['key']",
+    ]
     last = events_of(ended.command("memtrace log --last 3"))
     assert len(last) == 3
     assert events_of(ended.command("memtrace log --file bank.py --last 3")) == last

@@ -29,7 +29,7 @@ def add_filters(parser: base.Parser) -> None:
 def to_filter(arguments: Any, reader: Reader) -> Filter:
     """What add_filters() has parsed."""
     wanted = Filter(
-        variable=arguments.var,
+        variable=arguments.var.replace("[", "[[]"),  # flags[4] is an item, not a set
         function=arguments.func,
         file=arguments.file,
         thread=arguments.thread,
