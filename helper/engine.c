@@ -430,9 +430,9 @@ void mt_engine_settle(struct mt_thread *thread, mt_frame *frame)
 {
     struct mt_pending *pending = top_pending(thread, frame);
 
-    // An in-place operator's entry stays for its partner store; it can have one below it only
-    // from another frame.
-    if (pending && pending->what != MT_PENDING_INPLACE) {
+    // An operator's entry stays for its partner store; it can have one below it only from
+    // another frame.
+    if (pending && pending->what < MT_PENDING_INPLACE) {
         if (pending->what == MT_PENDING_STORE)
             write_pending_store(thread, frame, pending);
         else if (container_lives(pending, frame))
@@ -451,7 +451,7 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame)
     if (!pending)
         return;
     // What a call or operator changed before it failed, it changed.
-    if (pending->what != MT_PENDING_STORE && container_lives(pending, frame))
+    if (pending->container && container_lives(pending, frame))
         write_mutation(thread, frame, pending, pending->site,
                        pending->has_key ? &pending->key : NULL, true);
     pop_pending(thread);
@@ -508,6 +508,36 @@ static bool settle_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_
     return mutated;
 }
 
+// If this is the store of a sum of str whose left operand was taken out of the variable:
+// complete what the variable held. False: it is not.
+static bool settle_concat(struct mt_thread *thread, mt_frame *frame, struct mt_site *site,
+                          const struct store *store)
+{
+    struct mt_pending *pending = top_pending(thread, frame);
+
+    if (!pending || pending->what != MT_PENDING_CONCAT)
+        return false;
+    bool taken = pending->plan->sites + pending->site->partner == site &&
+                 store->old.found == MT_ABSENT && store->new_object;
+    // A sum differs from its left operand if it is longer.
+    bool equal = taken && PyUnicode_CheckExact(store->new_object) &&
+                 PyUnicode_GET_LENGTH(store->new_object) == pending->length;
+    if (taken && (!equal || record_rebound)) {
+        struct mt_value new_value;
+        struct event event = {
+            .record = {equal ? MT_REBOUND : MT_MODIFIED, 0, pending->activation,
+                       &pending->old_value,
+                       capture(store->new_object, site->redacted, &new_value), NULL},
+            .plan = pending->plan,
+            .site = site,
+            .new_object = store->new_object,
+        };
+        write_event(thread, frame, &event);
+    }
+    pop_pending(thread);
+    return taken;
+}
+
 static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                                struct mt_site *site, const struct store *store)
 {
@@ -515,7 +545,7 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
     struct mt_value old_space, new_space;
 
     if (__builtin_expect(thread->pending_count != 0, 0) &&
-        settle_inplace(thread, frame, site, store))
+        (settle_inplace(thread, frame, site, store) || settle_concat(thread, frame, site, store)))
         return;
     if (!kind_of(store, &kind))
         return;
@@ -668,11 +698,56 @@ static void store_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
 
 // ---- mutations -----------------------------------------------------------------------------------
 
+// What the variable of a store by name holds, borrowed; NULL: nothing, or it is none of those.
+static PyObject *bound_variable(mt_frame *frame, const struct mt_site *site)
+{
+    struct mt_target target;
+
+    switch (site->op) {
+    case MT_SITE_STORE_FAST:
+    case MT_SITE_STORE_DEREF:
+        return named_object(frame, site);
+    case MT_SITE_STORE_NAME:
+        if (!mt_frame_namespace(frame))
+            return NULL;
+        mt_lookup_name(mt_frame_namespace(frame), site->name_object, &target);
+        return target.found == MT_FOUND ? target.object : NULL;
+    default:
+        return NULL;
+    }
+}
+
+// `s += t` and `s = s + t` of str: up to 3.10 the instruction unbinds the variable that comes
+// next, if it and the stack hold the only references to s, so that s can grow in place.
+static void begin_concat(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                         struct mt_site *site)
+{
+    PyObject *left = mt_frame_operand(frame, site->depth, 1);
+    PyObject *right = mt_frame_operand(frame, site->depth, 0);
+    struct mt_site *variable = &plan->sites[site->partner];
+
+    if (!PyUnicode_CheckExact(left) || !PyUnicode_CheckExact(right) || Py_REFCNT(left) != 2 ||
+        bound_variable(frame, variable) != left)
+        return;
+    struct mt_pending *pending = push_pending(thread, frame, plan, site, MT_PENDING_CONCAT);
+    if (!pending)
+        return;
+    pending->length = PyUnicode_GET_LENGTH(left);
+    if (variable->redacted)
+        pending->old_value = redacted;
+    else
+        mt_value_capture(left, &pending->old_value);
+}
+
 static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                           struct mt_site *site)
 {
     PyObject *left = mt_frame_operand(frame, site->depth, 1);
 
+    if (MT_CONCAT_UNBINDS && PyUnicode_CheckExact(left)) {
+        begin_concat(thread, frame, plan, site);
+        return;
+    }
     if (!record_mutations || !mt_snapshot_takes(left))
         return;
     struct mt_pending *pending = watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE,
@@ -724,6 +799,9 @@ void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
         break;
     case MT_SITE_INPLACE:
         begin_inplace(thread, frame, plan, site);
+        break;
+    case MT_SITE_CONCAT:
+        begin_concat(thread, frame, plan, site);
         break;
     case MT_SITE_CALL:
         begin_call(thread, frame, plan, site);

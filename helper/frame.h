@@ -128,6 +128,11 @@ static inline PyObject *mt_frame_operand(mt_frame *frame, int depth, int below)
 #endif
 }
 
+/* A sum of str first unbinds the variable that it is stored to, if nothing else holds its left
+ * operand (unicode_concatenate() in ceval.c). From 3.11 on a specialised instruction does that,
+ * and none runs while code is traced. */
+#define MT_CONCAT_UNBINDS (PY_VERSION_HEX < 0x030b0000)
+
 /* Has the call behind a CALL event only just begun (as against a resumed generator)? */
 bool mt_frame_begins(mt_frame *frame);
 

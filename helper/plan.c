@@ -391,6 +391,20 @@ static bool operand_can_mutate(const struct mt_planner *planner, enum mt_action 
     return !PyFloat_Check(constant) && !PyComplex_Check(constant) && constant != Py_None;
 }
 
+/* A sum that is stored to a variable at once, and whose left operand nothing else need hold. */
+static void concat_site(struct mt_planner *planner, uint32_t i)
+{
+    const struct mt_bytecode *bytecode = &planner->bytecode;
+    uint8_t next = i + 1 < bytecode->count ? bytecode->instructions[i + 1].action : MT_ACT_UNKNOWN;
+    const struct mt_node *left = &planner->flow.nodes[mt_flow_peek(&planner->flow, 1)];
+    bool other = left->kind == MT_NODE_CONST ||
+                 (left->kind == MT_NODE_FAST &&
+                  (next != MT_ACT_STORE_FAST || left->index != bytecode->instructions[i + 1].arg));
+    if (!other &&
+        (next == MT_ACT_STORE_FAST || next == MT_ACT_STORE_DEREF || next == MT_ACT_STORE_NAME))
+        add_site(planner, i, MT_SITE_CONCAT, MT_LOCAL);
+}
+
 /* The method of a call, by name alone, if it can change a builtin container. */
 static bool is_mutating(struct mt_planner *planner, PyObject *name)
 {
@@ -456,6 +470,7 @@ static void emit(struct mt_planner *planner, uint32_t i)
         if (operand_can_mutate(planner, (enum mt_action)instruction->action))
             add_site(planner, i, MT_SITE_INPLACE, MT_LOCAL);
         break;
+    case MT_ACT_ADD: concat_site(planner, i); break;
     case MT_ACT_CALL: call_site(planner, i); break;
     default: break;
     }
@@ -465,7 +480,7 @@ static void emit(struct mt_planner *planner, uint32_t i)
 static void note_inplace(struct mt_planner *planner, uint32_t i, uint32_t draft)
 {
     uint8_t action = planner->bytecode.instructions[i].action;
-    if (action != MT_ACT_INPLACE && action != MT_ACT_INPLACE_MULTIPLY)
+    if (action != MT_ACT_INPLACE && action != MT_ACT_INPLACE_MULTIPLY && action != MT_ACT_ADD)
         return;
     struct mt_node *result = &planner->flow.nodes[mt_flow_peek(&planner->flow, 0)];
     if (result->kind == MT_NODE_INPLACE)
@@ -492,7 +507,8 @@ static uint32_t number_sites(struct mt_planner *planner)
     uint32_t count = 0;
     for (uint32_t i = 0; i < planner->draft_count; i++) {
         struct mt_draft *draft = &planner->drafts[i];
-        bool stays = draft->site.op != MT_SITE_INPLACE || draft->site.partner >= 0;
+        bool operates = draft->site.op == MT_SITE_INPLACE || draft->site.op == MT_SITE_CONCAT;
+        bool stays = !operates || draft->site.partner >= 0;
         draft->moved = stays ? count++ : MT_NO_DRAFT;
     }
     return count;

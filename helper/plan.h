@@ -30,6 +30,8 @@ enum mt_site_op {
     MT_SITE_STORE_SLICE, /* 3.12+: value, container, start, stop=TOS */
     MT_SITE_INPLACE,     /* xs += …: stack: left, right=TOS. Take a snapshot of left;
                             `partner` is the store that follows, -1 if none */
+    MT_SITE_CONCAT,      /* up to 3.10, s = s + …: stack as INPLACE. CPython takes a str that
+                            nothing else holds out of the variable before it stores the sum */
     MT_SITE_CALL,        /* xs.append(…): a call of a mutating method by name. `depth_self`:
                             position of self below the top of the stack, 0 = TOS */
     MT_SITE_CONTAINER,   /* no instruction of its own, not in site_at: the container of a slice

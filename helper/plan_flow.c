@@ -248,6 +248,7 @@ static void execute(struct mt_flow *flow, uint32_t i)
     case MT_ACT_BINARY_SLICE: binary_slice(flow, i); break;
     case MT_ACT_INPLACE:
     case MT_ACT_INPLACE_MULTIPLY:
+    case MT_ACT_ADD:
         pop(flow, 2);
         push(flow, node(flow, i, 0, MT_NODE_INPLACE, 0, 0));
         break;

@@ -38,6 +38,7 @@ enum mt_action {
     MT_ACT_BINARY_OP, /* decoded to SUBSCR, INPLACE or OPAQUE */
     MT_ACT_INPLACE,   /* an in-place operator that can change a builtin container */
     MT_ACT_INPLACE_MULTIPLY,
+    MT_ACT_ADD, /* up to 3.10: BINARY_ADD, see MT_SITE_CONCAT */
     MT_ACT_CALL,
     MT_ACT_COPY,        /* push a copy of the arg-th from the top, 1 = TOS */
     MT_ACT_COPY_TWO,    /* push copies of the upper two */

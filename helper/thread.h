@@ -21,6 +21,8 @@ enum mt_pending_what {
     MT_PENDING_STORE,          /* a store that may fail or run code: written when it is done */
     MT_PENDING_MUTATION,       /* a mutating call or slice store: compared when it is done */
     MT_PENDING_INPLACE,        /* an in-place operator: compared at its partner store */
+    MT_PENDING_CONCAT,         /* a sum of str that takes its left operand out of the variable
+                                * that it is stored to (up to 3.10) */
 };
 
 /* An instruction that has begun and whose outcome makes the event. Nested: code that it runs
@@ -35,6 +37,7 @@ struct mt_pending {
     bool has_key;
     bool held;                 /* `container` is owned: see engine.c, "A reference, once" */
     PyObject *container;       /* MUTATION, INPLACE */
+    Py_ssize_t length;         /* CONCAT: of the left operand */
     struct mt_value old_value, new_value, key;
     struct mt_snapshot before;
 };
