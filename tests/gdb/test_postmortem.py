@@ -47,10 +47,9 @@ def test_recording_outlives_the_process(how: str, end: str) -> None:
 def test_recording_of_a_process_killed_from_outside() -> None:
     with Target("ticks.py") as target:
         with GdbSession("-p", str(target.pid)) as gdb:
-            gdb.command("memtrace on")
-            gdb.command("memtrace tbreak tick:count")
-            gdb.command("continue")
+            gdb.command("memtrace on --live")
             gdb.resume()
+            gdb.expect(r"^\[tick:\d+\] MODIFIED count: \d+ → \d+$")
             target.kill()
             gdb.expect("terminated with signal SIGKILL")
             gdb.expect_prompt()
