@@ -51,6 +51,12 @@ def test_functions_are_those_that_readelf_sees(path: str) -> None:
         assert (symbol.value, symbol.size) == place, name
 
 
+def test_what_a_file_only_uses_is_not_among_its_symbols() -> None:
+    parsed = elf.from_file(os.path.realpath("/usr/bin/python3"))
+    assert "malloc" in parsed.imports.values()
+    assert "malloc" not in parsed.symbols
+
+
 def test_addresses_are_those_of_the_running_process() -> None:
     images = Images(os.getpid(), read_own)
     for name in ("dlopen", "mmap", "getpid"):
@@ -100,6 +106,8 @@ def test_damaged_files_are_errors() -> None:
     for size in (0, 10, 63, 100, 3000, 100_000, len(data) // 2):
         with pytest.raises(elf.ElfError):
             elf.from_bytes(data[:size])
+    with pytest.raises(elf.ElfError, match="ends early"):
+        elf.from_bytes(data[: len(data) // 2])
     with pytest.raises(elf.ElfError, match="no ELF"):
         elf.from_bytes(b"#!/bin/sh\n" + bytes(100))
 

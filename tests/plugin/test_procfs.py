@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -45,19 +46,19 @@ def test_signal_masks() -> None:
     assert not procfs.has_signal(fields, "SigBlk", 2)
 
 
-def test_descriptor_of_a_mapping() -> None:
-    descriptor = os.memfd_create("memtrace-test")
+def test_descriptor_of_a_mapping_is_not_that_of_another_file_of_the_same_name() -> None:
+    descriptors = [os.memfd_create("memtrace-test") for _ in range(2)]
     try:
-        os.ftruncate(descriptor, 4096)
-        import mmap
-
-        with mmap.mmap(descriptor, 4096):
-            mapping = next(m for m in procfs.maps(os.getpid()) if "memtrace-test" in m.path)
-            found = procfs.descriptor_of(os.getpid(), mapping)
-            assert found is not None
-            assert os.fstat(found).st_ino == os.fstat(descriptor).st_ino
+        for descriptor in descriptors:
+            os.ftruncate(descriptor, 4096)
+            with mmap.mmap(descriptor, 4096):
+                mapping = next(m for m in procfs.maps(os.getpid()) if "memtrace-test" in m.path)
+                found = procfs.descriptor_of(os.getpid(), mapping)
+                assert found is not None
+                assert os.fstat(found).st_ino == os.fstat(descriptor).st_ino
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def test_same_file() -> None:
