@@ -813,9 +813,7 @@ def lnotab_line(table: bytes, first_line: int, offset: int) -> int:
     return line
 
 
-def find_thread(
-    threads: Iterator[Thread], native_id: int, thread_id: int
-) -> Optional[Thread]:
+def find_thread(threads: Iterator[Thread], native_id: int, thread_id: int) -> Optional[Thread]:
     """The thread with the kernel's id, or by its pthread_t where that is all there is: in
     another pid namespace and before 3.11."""
     known = list(threads)

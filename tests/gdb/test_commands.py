@@ -369,9 +369,7 @@ def test_completion(ended: GdbSession, typed: str, expected: str) -> None:
 # ---- save, load --------------------------------------------------------------------------------
 
 
-def test_a_saved_recording_answers_as_the_process_did(
-    ended: GdbSession, tmp_path: Path
-) -> None:
+def test_a_saved_recording_answers_as_the_process_did(ended: GdbSession, tmp_path: Path) -> None:
     directory = tmp_path / "recording"
     asked = ["memtrace log", "memtrace last b", "memtrace history balance", "memtrace at 20"]
     before = [ended.command(command) for command in asked]

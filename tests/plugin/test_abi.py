@@ -23,7 +23,7 @@ def _program() -> str:
         "#include <stddef.h>",
         '#include "reader.h"',
         '#define NUMBER(what, value) printf("%s %llu\\n", what, (unsigned long long)(value))',
-        "#define FIELD(s, f) do { NUMBER(#s \".\" #f, offsetof(struct s, f)); \\",
+        '#define FIELD(s, f) do { NUMBER(#s "." #f, offsetof(struct s, f)); \\',
         '    NUMBER(#s "." #f ":size", sizeof(((struct s *)0)->f)); } while (0)',
         "int main(void) {",
     ]

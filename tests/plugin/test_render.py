@@ -53,10 +53,13 @@ def test_place_names_file_line_function_and_thread() -> None:
 
 def test_json_has_exactly_the_documented_fields() -> None:
     fields = json.loads(render.as_json(event(kind=Kind.NEW, old=None, old_type=None)))
-    assert list(fields) == (
-        "seq time_ns pid thread activation function file line kind scope name old new "
-        "old_type new_type"
-    ).split()
+    assert (
+        list(fields)
+        == (
+            "seq time_ns pid thread activation function file line kind scope name old new "
+            "old_type new_type"
+        ).split()
+    )
     assert fields["kind"] == "NEW"
     assert fields["scope"] == "local"
     assert fields["old"] is None and fields["new"] == "30"

@@ -55,7 +55,7 @@ def test_an_owner_may_be_a_function_or_a_module() -> None:
     assert lines[:2] == ["break=3", "break-function=config"]
     assert lines[2:4] == ["break-target=limit", "break-if=new > 1"]
     assert "break-module=config" in lines
-    assert set(line for line in lines if line.startswith("break=")) == {"break=3"}
+    assert {line for line in lines if line.startswith("break=")} == {"break=3"}
     lines = list(parse("pkg.config:limit").request_lines(3))
     assert "break-module=*/pkg/config.py" in lines
 

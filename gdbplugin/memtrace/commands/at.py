@@ -14,10 +14,10 @@ from . import base
 class At(base.Command):
     """Every variable that a call has written, as of an event of that call.
 
-    memtrace at SEQ
+        memtrace at SEQ
 
-SEQ is the number of an event: memtrace history VAR and memtrace log --numbers show them. Each
-variable comes with the line that wrote the value."""
+    SEQ is the number of an event: memtrace history VAR and memtrace log --numbers show them. Each
+    variable comes with the line that wrote the value."""
 
     name = "memtrace at"
 

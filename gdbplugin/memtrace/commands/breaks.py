@@ -24,9 +24,7 @@ evaluates Python over the frame, in gdb."""
 
 
 class Break(base.Command):
-    __doc__ = (
-        "Stop where a Python variable changes.\n\nmemtrace break TARGET [if EXPR]\n" + _HELP
-    )
+    __doc__ = "Stop where a Python variable changes.\n\nmemtrace break TARGET [if EXPR]\n" + _HELP
     name = "memtrace break"
     kind = gdb.COMMAND_BREAKPOINTS
     temporary = False

@@ -28,10 +28,10 @@ class _PathCommand(base.Command):
 class Save(_PathCommand):
     """Write the events that can be read now to a new directory.
 
-    memtrace save DIR
+        memtrace save DIR
 
-The directory is a trace in the Common Trace Format 1.8: memtrace load reads it, and so do
-babeltrace2 and Trace Compass."""
+    The directory is a trace in the Common Trace Format 1.8: memtrace load reads it, and so do
+    babeltrace2 and Trace Compass."""
 
     name = "memtrace save"
 
@@ -46,10 +46,10 @@ babeltrace2 and Trace Compass."""
 class Load(_PathCommand):
     """Answer questions from a recording instead of from the process.
 
-    memtrace load PATH
+        memtrace load PATH
 
-PATH is a directory that memtrace save wrote, or a core file. memtrace log, last, history, at
-and info memtrace work on it. memtrace unload goes back to the process."""
+    PATH is a directory that memtrace save wrote, or a core file. memtrace log, last, history, at
+    and info memtrace work on it. memtrace unload goes back to the process."""
 
     name = "memtrace load"
 

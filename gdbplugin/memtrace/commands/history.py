@@ -13,10 +13,10 @@ from . import base, events
 class Last(base.Command):
     """Who wrote a variable last?
 
-    memtrace last VAR
-    memtrace last FUNC:VAR
+        memtrace last VAR
+        memtrace last FUNC:VAR
 
-VAR is a name as the program writes it (b, self.balance, flags[4]) or a glob (self.*)."""
+    VAR is a name as the program writes it (b, self.balance, flags[4]) or a glob (self.*)."""
 
     name = "memtrace last"
 
@@ -42,10 +42,10 @@ VAR is a name as the program writes it (b, self.balance, flags[4]) or a glob (se
 class History(base.Command):
     """All writes of a variable, oldest first, each with its number for memtrace at.
 
-    memtrace history VAR [--last N]
-    memtrace history FUNC:VAR
+        memtrace history VAR [--last N]
+        memtrace history FUNC:VAR
 
-VAR is a name as the program writes it (b, self.balance, flags[4]) or a glob (self.*)."""
+    VAR is a name as the program writes it (b, self.balance, flags[4]) or a glob (self.*)."""
 
     name = "memtrace history"
 

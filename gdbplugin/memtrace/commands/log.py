@@ -18,21 +18,21 @@ _FOLLOW_SECONDS = 0.1
 class Log(base.Command):
     """Print the changes of variables, oldest first.
 
-    memtrace log [--var GLOB] [--func GLOB] [--file GLOB] [--thread ID] [--kind KIND,...]
-                 [--since SEQ|TIME] [--last N] [--numbers] [--json] [--follow]
+        memtrace log [--var GLOB] [--func GLOB] [--file GLOB] [--thread ID] [--kind KIND,...]
+                     [--since SEQ|TIME] [--last N] [--numbers] [--json] [--follow]
 
-    --var GLOB     name as written: b, self.balance, flags[*]
-    --func GLOB    function: its qualified name or the last part of it
-    --file GLOB    file: its path or the last part of it
-    --thread ID    kernel thread id (LWP), or gdb's number of the thread
-    --kind KIND    new, modified, mutated, rebound, deleted
-    --since SEQ    only events after that number; --since 2s: of the last two seconds
-    --last N       only the last N of them
-    --numbers      with the number of each event, for memtrace at
-    --json         one JSON object a line
-    --follow       go on with new events until ^C
+        --var GLOB     name as written: b, self.balance, flags[*]
+        --func GLOB    function: its qualified name or the last part of it
+        --file GLOB    file: its path or the last part of it
+        --thread ID    kernel thread id (LWP), or gdb's number of the thread
+        --kind KIND    new, modified, mutated, rebound, deleted
+        --since SEQ    only events after that number; --since 2s: of the last two seconds
+        --last N       only the last N of them
+        --numbers      with the number of each event, for memtrace at
+        --json         one JSON object a line
+        --follow       go on with new events until ^C
 
-Works on a live process, after it has ended, on a core file and on a loaded recording."""
+    Works on a live process, after it has ended, on a core file and on a loaded recording."""
 
     name = "memtrace log"
 

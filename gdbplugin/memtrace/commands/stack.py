@@ -44,11 +44,11 @@ class Backtrace(base.Command):
 class Locals(base.Command):
     """The variables of a Python frame.
 
-    memtrace locals [--frame N]
+        memtrace locals [--frame N]
 
-    --frame N  of frame N of memtrace bt, not of the innermost
+        --frame N  of frame N of memtrace bt, not of the innermost
 
-In a module or class body: its namespace, but for names like __name__."""
+    In a module or class body: its namespace, but for names like __name__."""
 
     name = "memtrace locals"
 
@@ -76,14 +76,14 @@ In a module or class body: its namespace, but for names like __name__."""
 class Print(base.Command):
     """Evaluate a Python expression over the variables of a Python frame.
 
-    memtrace print [--frame N] EXPR
+        memtrace print [--frame N] EXPR
 
-    --frame N  over frame N of memtrace bt, not over the innermost
+        --frame N  over frame N of memtrace bt, not over the innermost
 
-It is evaluated in gdb's own Python, over copies of what is in the process's memory: nothing
-of the process runs and nothing in it changes. Builtin objects are copied; others have their
-attributes. What only running code of the process could tell (a property, a method) is an
-error."""
+    It is evaluated in gdb's own Python, over copies of what is in the process's memory: nothing
+    of the process runs and nothing in it changes. Builtin objects are copied; others have their
+    attributes. What only running code of the process could tell (a property, a method) is an
+    error."""
 
     name = "memtrace print"
 
