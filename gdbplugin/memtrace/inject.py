@@ -310,7 +310,7 @@ class Calls:
         if problem:
             _abandon()
         if alarm.fired:
-            self._drain()
+            self.drain()
         if problem:
             if alarm.fired:
                 problem = f"a function called in the process did not return in {seconds:g} s"
@@ -335,18 +335,27 @@ class Calls:
             raise MemtraceError(f"the process's C library has no {name}()")
         return address
 
-    def _drain(self) -> None:
-        """gdb passes an interrupt on to the process as SIGINT. If the call had returned by then,
-        the signal is still pending and would stop the next `continue`: take it."""
+    def drain(self) -> None:
+        """Take a SIGINT that is pending for the process: gdb passes an interrupt on as one, and
+        when the wait was over by then, it would stop the next call, or `continue`."""
         if not procfs.has_signal(procfs.status(self.images.pid), "ShdPnd", _SIGINT):
             return
-        gdb.execute("handle SIGINT nostop noprint nopass", to_string=True)
-        try:
-            gdb.parse_and_eval(f"((int(*)(void)){self.libc('getpid'):#x})()")
-        except (gdb.error, MemtraceError):
-            pass  # then the person sees one stop by SIGINT
-        finally:
-            gdb.execute("handle SIGINT stop print nopass", to_string=True)
+        with _discarded_interrupt():
+            self.call(self.libc("getpid"))
+
+
+@contextmanager
+def _discarded_interrupt() -> Iterator[None]:
+    text = gdb.execute("info signals SIGINT", to_string=True)
+    words = re.findall(r"^SIGINT\s+(Yes|No)\s+(Yes|No)\s+(Yes|No)", text, re.MULTILINE)[0]
+    gdb.execute("handle SIGINT nostop noprint nopass", to_string=True)
+    try:
+        yield
+    finally:
+        prefixes = ("" if word == "Yes" else "no" for word in words)
+        # `stop` implies `print`, and `noprint` implies `nostop`: that one comes last.
+        stop, show, give = prefixes
+        gdb.execute(f"handle SIGINT {show}print {stop}stop {give}pass", to_string=True)
 
 
 @contextmanager
@@ -357,6 +366,7 @@ def calls(images: Images, here: bool = False) -> Iterator[Calls]:
         candidate = None if here else _choose(images, _SAFE_THREAD_SECONDS)
         with _quiet_signals(), _disabled_breakpoints():
             entered = Calls(images, candidate)
+            entered.drain()
             with _same_errno(entered):
                 yield entered
 
@@ -445,6 +455,9 @@ def run(seconds: float, address: Optional[int] = None) -> Run:
     if result == Run.STOPPED:
         note_stop()
         _show_stop(event)
+    elif result == Run.ARRIVED and alarm.fired:
+        with calls(Images(target.pid(), target.read)):
+            pass  # takes the interrupt that came too late
     return result
 
 

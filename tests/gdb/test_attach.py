@@ -6,12 +6,13 @@ MEMTRACE_ATTACH_ROUNDS: how often each state is entered (default 3; CI uses 50).
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from processes import assert_free, changed_text, thread_count
+from processes import assert_free, changed_text, status, thread_count
 from session import GdbSession, build_directory, run_batch, slowness
 from targets import Target
 
@@ -241,3 +242,16 @@ def test_a_trap_instruction_that_is_left_would_be_seen() -> None:
             gdb.command("detach")
         assert changed_text(target.pid) == []
         assert target.finish() == "500500"
+
+
+def test_an_interrupt_that_came_too_late_is_taken_back() -> None:
+    """The time limit's SIGINT, when the process has stopped for what was waited for."""
+    with Target("attach_states.py", "sleep") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            os.kill(target.pid, signal.SIGINT)
+            assert int(status(target.pid)["ShdPnd"], 16) == 1 << signal.SIGINT - 1
+            handling = gdb.command("info signals SIGINT")
+            assert "memtrace: recording" in gdb.command("memtrace on")
+            assert gdb.command("info signals SIGINT") == handling
+            assert int(status(target.pid)["ShdPnd"], 16) == 0
+        assert target.finish() == "right"
