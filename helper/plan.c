@@ -788,10 +788,26 @@ static const char *known_qualname(const struct mt_planner *planner)
                                                                              : NULL;
 }
 
+/* A class body begins by storing its own qualified name. NULL: it is no class body. */
+static PyObject *class_qualname(const struct mt_bytecode *bytecode)
+{
+    const struct mt_instruction *store = &bytecode->instructions[3];
+    if (MT_HAS_QUALNAME || bytecode->count < 4 || store->action != MT_ACT_STORE_NAME ||
+        store[-1].action != MT_ACT_CONST)
+        return NULL;
+    PyObject *name = mt_opcodes_name(bytecode->code, store->index);
+    PyObject *qualname = mt_opcodes_const(bytecode->code, store[-1].index);
+    if (!name || PyUnicode_CompareWithASCIIString(name, "__qualname__") != 0)
+        return NULL;
+    return qualname && PyUnicode_Check(qualname) ? qualname : NULL;
+}
+
 /* The code's qualified name, as best known. */
 static uint32_t intern_qualname(struct mt_planner *planner)
 {
     PyObject *qualname = mt_opcodes_qualname(planner->code);
+    if (!qualname)
+        qualname = class_qualname(&planner->bytecode);
     mt_name_clear(&planner->text);
     mt_name_string(&planner->text, qualname ? qualname : planner->code->co_name);
     const char *known = qualname ? NULL : known_qualname(planner);
