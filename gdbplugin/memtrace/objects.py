@@ -202,7 +202,10 @@ class Objects:
             data = self.word(address + layout.unicode_compact_data)
         if length * kind > MAX_TEXT:
             raise Unreadable(f"a str of {length} characters at {address:#x} is beyond the limit")
-        return self.bytes_at(data, length * kind).decode(codec, "surrogatepass")
+        try:
+            return self.bytes_at(data, length * kind).decode(codec, "surrogatepass")
+        except UnicodeDecodeError:
+            raise Unreadable(f"no str at {address:#x}") from None
 
     def byte_string(self, address: int) -> bytes:
         size = self.count(address + self.layout.var_size)
@@ -547,7 +550,10 @@ class _Conversion:
             return self._container(address, name)
         if name in ("range", "slice"):
             parts = [self.convert(part) for part in objects.pointers(address + objects.head, 3)]
-            return range(*parts) if name == "range" else slice(*parts)
+            try:
+                return range(*parts) if name == "range" else slice(*parts)
+            except (TypeError, ValueError) as error:
+                raise Unreadable(f"the range at {address:#x}: {error}") from None
         return objects.proxy(address)
 
     def _container(self, address: int, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import random
 import sys
 from pathlib import Path
 from typing import Any, Iterator
@@ -266,3 +267,43 @@ def test_line_tables_give_no_line_where_there_is_none() -> None:
     # 3.9: from address 4 on line 12, from 6 on line 11.
     table = bytes([4, 2, 2, 255])
     assert [objects.lnotab_line(table, 10, at) for at in (0, 2, 4, 6)] == [10, 10, 12, 11]
+
+
+class DamagedMemory:
+    """Memory in which some of the bytes read are wrong, the same ones each time."""
+
+    def __init__(self, memory: Any, seed: int) -> None:
+        self.memory = memory
+        self.seed = seed
+
+    def read(self, address: int, size: int) -> bytes:
+        data = bytearray(self.memory.read(address, size))
+        chance = random.Random(self.seed ^ address)
+        if data and chance.random() < 0.03:
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_any_damage_ends_in_a_message(target: Target, seed: int) -> None:
+    frame = target.frames()[1]
+    reader = objects.Objects(DamagedMemory(target.memory, seed), target.layout, target.hex)
+    for attempt in (
+        lambda: list(reader.threads(target.facts["runtime"])),
+        lambda: reader.frame(frame.address),
+        lambda: list(reader.variables(frame)),
+        lambda: expression.evaluate("account.balance, slotted.x, extended.field3", reader, frame),
+        lambda: expression.evaluate("limit", reader, frame),
+    ):
+        try:
+            attempt()
+        except MemtraceError:
+            pass
+    try:
+        for _, address in reader.variables(frame):
+            try:
+                expression.show(reader.value(address))
+            except MemtraceError:
+                pass
+    except MemtraceError:
+        pass
