@@ -3,7 +3,6 @@
 
 #include "activation.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include "ring.h"
@@ -129,6 +128,11 @@ void mt_activation_end(const void *frame)
 
     if (entry)
         erase(entry);
+}
+
+bool mt_activation_any(void)
+{
+    return used != 0;
 }
 
 void mt_activation_reset(void)

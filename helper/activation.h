@@ -7,6 +7,7 @@
 #ifndef MT_ACTIVATION_H
 #define MT_ACTIVATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MT_ACTIVATIONS_MAX = 1 << 17 };
@@ -19,6 +20,9 @@ uint32_t mt_activation_begin(const void *frame);
 
 /* The call is over. */
 void mt_activation_end(const void *frame);
+
+/* Is any call known that has not ended? */
+bool mt_activation_any(void);
 
 /* Forget all and number from 1: a recording begins. */
 void mt_activation_reset(void);

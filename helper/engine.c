@@ -35,8 +35,11 @@ void (*mt_engine_plan_dies)(struct mt_plan *plan);
 static bool record_all, record_rebound, record_mutations;
 
 // Grows with every change of options, so that verdicts on code objects expire. Odd words in
-// a code object's slot are (generation << 1 | 1): not traced as of that generation.
+// a code object's slot say: not traced as of a generation (word >> 2); bit 1: the code names
+// start_new_thread. Even words are plans.
 static uint32_t generation;
+
+enum { WORD_NOT_TRACED = 1, WORD_STARTS_THREADS = 2 };
 
 static const struct mt_value absent = {.tag = MT_TAG_ABSENT};
 static const struct mt_value unknown = {.tag = MT_TAG_UNKNOWN};
@@ -98,6 +101,8 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
         struct mt_site *site = &plan->sites[i];
         site->redacted = is_redacted(site->name);
         site->watch = mt_watch_applies(code, plan, site->scope, site->name);
+        site->plain = site->op == MT_SITE_STORE_FAST && !site->second && !site->restores &&
+                      !site->redacted && !site->watch && record_all && !record_rebound;
         // Breakpoints reach into code that is not recorded otherwise.
         plan->traced |= site->watch != 0;
     }
@@ -109,6 +114,33 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
     }
 }
 
+static bool names_start_new_thread(PyCodeObject *code)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(code->co_names, i);
+        // threading has it under a name of its own.
+        if (PyUnicode_CompareWithASCIIString(name, "start_new_thread") == 0 ||
+            PyUnicode_CompareWithASCIIString(name, "_start_new_thread") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void set_not_traced(PyCodeObject *code)
+{
+    mt_code_extra_set(code, (uintptr_t)generation << 2 | WORD_NOT_TRACED |
+                                (names_start_new_thread(code) ? WORD_STARTS_THREADS : 0));
+}
+
+bool mt_engine_starts_threads(PyCodeObject *code)
+{
+    uintptr_t word = mt_code_extra_get(code);
+
+    if (word & WORD_NOT_TRACED)
+        return word & WORD_STARTS_THREADS;
+    return word && ((struct mt_plan *)word)->starts_threads;
+}
+
 // Out of line: first sight of a code object, or of it under these options.
 static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, uintptr_t word)
 {
@@ -118,10 +150,11 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
         mt_control->codes_seen++;
     if (!plan && mt_plan_create(code, &plan) != MT_OK) {
         mt_control->lost_plans++;
-        mt_code_extra_set(code, (uintptr_t)generation << 1 | 1);
+        set_not_traced(code);
         return NULL;
     }
     judge(plan, code);
+    plan->starts_threads = names_start_new_thread(code);
     if (plan->traced) {
         mt_control->codes_traced++;
         if ((uintptr_t)plan != word && !mt_code_extra_set(code, (uintptr_t)plan)) {
@@ -134,7 +167,7 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
     if ((uintptr_t)plan == word)
         return NULL;
     mt_plan_destroy(plan);
-    mt_code_extra_set(code, (uintptr_t)generation << 1 | 1);
+    set_not_traced(code);
     return NULL;
 }
 
@@ -143,7 +176,7 @@ struct mt_plan *mt_engine_plan(PyCodeObject *code)
     uintptr_t word = mt_code_extra_get(code);
 
     if (word & 1) {
-        if (word >> 1 == generation)
+        if (word >> 2 == generation)
             return NULL;
     } else if (word) {
         struct mt_plan *plan = (struct mt_plan *)word;
@@ -599,6 +632,25 @@ static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     write_store(thread, frame, plan, site, &store);
 }
 
+// The same for what is by far the commonest: a scalar (or nothing) in the local, and a scalar
+// that replaces it. False: it is something else, nothing is done.
+static inline bool store_fast_scalar(struct mt_thread *thread, mt_frame *frame,
+                                     struct mt_plan *plan, struct mt_site *site)
+{
+    struct mt_scalar old_value, new_value;
+
+    if (!site->plain || thread->pending_count ||
+        !mt_value_scalar(mt_frame_operand(frame, site->depth, 0), &new_value) ||
+        !mt_value_scalar(mt_frame_slot(frame, site->slot), &old_value))
+        return false;
+    if (mt_value_scalars_equal(old_value, new_value))
+        return true;
+    mt_ring_append_scalars(&thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED,
+                           site->def_id ? site->def_id : site_definition(plan, site),
+                           thread->activation, old_value, new_value);
+    return true;
+}
+
 static void store_deref(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                         struct mt_site *site)
 {
@@ -774,6 +826,8 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                     struct mt_site *site)
 {
+    if (store_fast_scalar(thread, frame, plan, site))
+        return;
     switch ((enum mt_site_op)site->op) {
     case MT_SITE_STORE_FAST:
     case MT_SITE_DELETE_FAST:

@@ -25,6 +25,9 @@ void mt_engine_stop(void);
 /* Is anything recorded in this code? Plans it at first sight. NULL: not traced. */
 struct mt_plan *mt_engine_plan(PyCodeObject *code);
 
+/* Does the code name start_new_thread, as Thread.start() does? */
+bool mt_engine_starts_threads(PyCodeObject *code);
+
 /* What a driver wants called with each plan that dies with its code object, or NULL. */
 extern void (*mt_engine_plan_dies)(struct mt_plan *plan);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "status.h"
 
-#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030a0000
-// For tracing_possible. The public header defines this macro for older extensions.
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030c0000
+// For tracing_possible (3.9) and the count of threads (3.11). The public header defines this macro for older extensions.
 #undef _PyGC_FINALIZED
 #define Py_BUILD_CORE
 #include <internal/pycore_interp.h>
@@ -238,6 +238,30 @@ PyFrameObject *mt_frame_object_back(PyFrameObject *object)
 #else
     Py_XINCREF(object->f_back);
     return object->f_back;
+#endif
+}
+
+const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return &interp->threads.next_unique_id;
+#else
+    return &interp->tstate_next_unique_id;
+#endif
+}
+
+PyFrameObject *mt_generator_frame_object(PyObject *object)
+{
+    if (!PyGen_CheckExact(object) && !PyCoro_CheckExact(object) && !PyAsyncGen_CheckExact(object))
+        return NULL;
+#if PY_VERSION_HEX >= 0x030b0000
+    PyGenObject *generator = (PyGenObject *)object;
+    // FRAME_COMPLETED and beyond (pycore_frame.h): the frame's memory is no frame any more.
+    if (generator->gi_frame_state >= FRAME_COMPLETED)
+        return NULL;
+    return ((mt_frame *)generator->gi_iframe)->frame_obj;
+#else
+    return ((PyGenObject *)object)->gi_frame;
 #endif
 }
 

@@ -267,6 +267,14 @@ static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *t
  * function is set. */
 #define MT_CALLS_SHARE_C_STACK (PY_VERSION_HEX >= 0x030b0000)
 
+/* Where the interpreter counts the threads that it ever made (3.11: thread states get unique
+ * numbers). Valid as long as the interpreter. */
+const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp);
+
+/* The frame object of a suspended generator, coroutine or async generator, borrowed; NULL: it
+ * has none, or `object` is something else. */
+PyFrameObject *mt_generator_frame_object(PyObject *object);
+
 mt_eval_function mt_eval_get(PyInterpreterState *interp);
 void mt_eval_set(PyInterpreterState *interp, mt_eval_function function);
 

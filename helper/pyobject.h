@@ -61,6 +61,17 @@ static inline bool mt_pyobject_small_int(PyObject *integer, int32_t *ret)
     return true;
 }
 
+/* An int of exactly two digits (31 to 60 bits). */
+static inline bool mt_pyobject_two_digits(PyObject *integer, int64_t *ret)
+{
+    struct mt_digits number = mt_pyobject_digits(integer);
+    if (number.count != 2)
+        return false;
+    int64_t magnitude = (int64_t)((uint64_t)number.digits[1] << PyLong_SHIFT | number.digits[0]);
+    *ret = number.negative ? -magnitude : magnitude;
+    return true;
+}
+
 /* The value of an int that fits 64 bits. */
 bool mt_pyobject_int64(PyObject *integer, int64_t *ret);
 

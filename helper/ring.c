@@ -357,19 +357,6 @@ static bool open_packet(struct mt_ring *ring, uint64_t seq, uint64_t time_ns)
     return true;
 }
 
-/* Number of the next event of this process. Its time is taken right after it, so that
- * numbers follow time as far as threads that run at once let them. Release pairs with the
- * horizon in packets.c: who sees the number sees the definitions that its event names. */
-static inline uint64_t take_seq(struct mt_control *control)
-{
-    if (mt_ring_serialised) {
-        uint64_t seq = control->next_seq;
-        __atomic_store_n(&control->next_seq, seq + 1, __ATOMIC_RELEASE);
-        return seq;
-    }
-    return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELEASE);
-}
-
 static inline uint8_t *put(uint8_t *at, const void *bytes, size_t size)
 {
     memcpy(at, bytes, size);
@@ -429,11 +416,10 @@ static void discard(struct mt_ring *ring)
     count_lost(&mt_control->lost_no_packet, 1);
 }
 
-uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record)
+/* Append event `seq` at `time_ns`. */
+static inline uint64_t append(struct mt_ring *ring, const struct mt_record *record, uint64_t seq,
+                              uint64_t time_ns)
 {
-    struct mt_control *control = mt_control;
-    uint64_t seq = take_seq(control);
-    uint64_t time_ns = mt_clock_ns();
     if (__builtin_expect(!ring->packet ||
                              ring->used + bound_event(record) > MT_PACKET_BYTES, 0) &&
         !open_packet(ring, seq, time_ns)) {
@@ -464,4 +450,30 @@ uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record)
     // The commit. Pairs with the acquire load of content_bits in reader.c.
     __atomic_store_n(&packet->content_bits, (uint64_t)ring->used * 8, __ATOMIC_RELEASE);
     return seq;
+}
+
+uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record)
+{
+    uint64_t seq = mt_ring_take_seq();
+
+    return append(ring, record, seq, mt_clock_ns());
+}
+
+static void widen(struct mt_scalar scalar, struct mt_value *ret)
+{
+    ret->tag = scalar.tag;
+    ret->size = scalar.size;
+    memcpy(ret->bytes, &scalar.bits, sizeof scalar.bits);
+}
+
+uint64_t mt_ring_append_scalars_slow(struct mt_ring *ring, enum mt_kind kind, uint32_t site,
+                                     uint32_t activation, struct mt_scalar old_value,
+                                     struct mt_scalar new_value, uint64_t seq, uint64_t time_ns)
+{
+    struct mt_value old_wide, new_wide;
+
+    widen(old_value, &old_wide);
+    widen(new_value, &new_wide);
+    return append(ring, &(struct mt_record){kind, site, activation, &old_wide, &new_wide, NULL},
+                  seq, time_ns);
 }

@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include "clock.h"
 #include "memtrace.h"
 
 /* Create the memfd of `buffer_bytes` (rounded up to whole packets, at least
@@ -64,8 +66,80 @@ struct mt_record {
  * packet for it (counted in lost_no_packet and events_discarded; the number is used up). */
 uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record);
 
+/* A value of at most eight bytes, in registers: the recorder's hot path. */
+struct mt_scalar {
+    uint64_t bits;                     /* the tag's encoding, `size` bytes of it */
+    uint8_t tag, size;
+};
+
+/* Room that mt_ring_append_scalars() may write into, over-writing included. */
+enum { MT_SCALAR_EVENT_BYTES = 32 };
+
+/* The same event as mt_ring_append() writes for two scalars and no key. */
+static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
+                                              uint32_t site, uint32_t activation,
+                                              struct mt_scalar old_value,
+                                              struct mt_scalar new_value);
+
 /* For defs.c: take a packet for definitions, never to be reused; NULL when half of the
  * buffer holds definitions already, or none is free. */
 struct mt_packet_header *mt_ring_take_defs_packet(void);
+
+/* ---- inline ---------------------------------------------------------------------------- */
+
+/* mt_ring_append_scalars() where the packet is full or the stamps need their extended form. */
+uint64_t mt_ring_append_scalars_slow(struct mt_ring *ring, enum mt_kind kind, uint32_t site,
+                                     uint32_t activation, struct mt_scalar old_value,
+                                     struct mt_scalar new_value, uint64_t seq, uint64_t time_ns);
+
+/* Number of the next event of this process. Its time is taken right after it, so that
+ * numbers follow time as far as threads that run at once let them. Release pairs with the
+ * horizon in packets.c: who sees the number sees the definitions that its event names. */
+static inline uint64_t mt_ring_take_seq(void)
+{
+    struct mt_control *control = mt_control;
+
+    if (mt_ring_serialised) {
+        uint64_t seq = control->next_seq;
+        __atomic_store_n(&control->next_seq, seq + 1, __ATOMIC_RELEASE);
+        return seq;
+    }
+    return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
+                                              uint32_t site, uint32_t activation,
+                                              struct mt_scalar old_value,
+                                              struct mt_scalar new_value)
+{
+    uint64_t seq = mt_ring_take_seq();
+    uint64_t time_ns = mt_clock_ns();
+    struct mt_packet_header *packet = ring->packet;
+
+    // Unsigned differences: what went backwards doesn't fit either.
+    if (__builtin_expect(!packet || ring->used + MT_SCALAR_EVENT_BYTES > MT_PACKET_BYTES ||
+                             seq - ring->last_seq > UINT16_MAX ||
+                             time_ns - ring->last_time > UINT32_MAX, 0))
+        return mt_ring_append_scalars_slow(ring, kind, site, activation, old_value, new_value,
+                                           seq, time_ns);
+    // memtrace.h, "An event", compact: id, time, seq and tags are one word; site and
+    // activation the next. What is written too much is overwritten by what follows.
+    uint64_t first = (uint64_t)kind | (time_ns & UINT32_MAX) << 8 | (seq & UINT16_MAX) << 40 |
+                     (uint64_t)(old_value.tag | new_value.tag << 4) << 56;
+    uint64_t second = (uint64_t)site | (uint64_t)activation << 32;
+    uint8_t *at = (uint8_t *)packet + ring->used;
+    memcpy(at, &first, sizeof first);
+    memcpy(at + 8, &second, sizeof second);
+    memcpy(at + 16, &old_value.bits, sizeof old_value.bits);
+    memcpy(at + 16 + old_value.size, &new_value.bits, sizeof new_value.bits);
+    ring->used += 16u + old_value.size + new_value.size;
+    ring->last_seq = seq;
+    ring->last_time = time_ns;
+    // Only this thread writes it; another one reads it when it takes a dead thread's packet.
+    __atomic_store_n(&packet->event_count, packet->event_count + 1, __ATOMIC_RELAXED);
+    // The commit. Pairs with the acquire load of content_bits in packets.c.
+    __atomic_store_n(&packet->content_bits, (uint64_t)ring->used * 8, __ATOMIC_RELEASE);
+    return seq;
+}
 
 #endif

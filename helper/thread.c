@@ -44,20 +44,6 @@ static void make_exit_key(void)
     pthread_key_create(&exit_key, forget);
 }
 
-// The lowest quarter of the thread's stack, which the program may have counted on.
-static uintptr_t stack_guard(void)
-{
-    pthread_attr_t attributes;
-    void *lowest = NULL;
-    size_t size = 0;
-
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return 0;
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    return (uintptr_t)lowest + size / 4;
-}
-
 struct mt_thread *mt_thread_create(void)
 {
     pthread_once(&exit_key_once, make_exit_key);
@@ -66,7 +52,6 @@ struct mt_thread *mt_thread_create(void)
     if (thread == MAP_FAILED)
         return NULL;
     thread->pending = (struct mt_pending *)(thread + 1);
-    thread->stack_guard = stack_guard();
     mt_ring_init(&thread->ring, (uint32_t)syscall(SYS_gettid));
 
     pthread_mutex_lock(&threads_lock);

@@ -57,7 +57,6 @@ struct mt_thread {
     struct mt_hit hit;
 
     bool busy;                 /* evaluating a breakpoint's condition: record nothing */
-    uintptr_t stack_guard;     /* C stack below this is left to the program; see driver_settrace.c */
 
     struct mt_thread *next, *previous;     /* list of all */
 };
