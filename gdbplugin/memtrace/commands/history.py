@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Iterable, Optional, Sequence
 
 from .. import render, session
@@ -64,12 +65,11 @@ class History(base.Command):
         wanted.last = max(0, arguments.last)
         events.show_losses(current)
         width = len(str(current.reader.totals().last_seq))
-        found = False
-        for event in current.reader.events(wanted):
-            found = True
-            base.line(render.numbered(event, width))
-        if not found:
+        found = current.reader.events(wanted)
+        first = next(found, None)
+        if first is None:
             raise nobody(current, wanted, arguments.variable)
+        base.lines(render.numbered(event, width) for event in chain([first], found))
 
 
 def variable_filter(text: str) -> Filter:
