@@ -463,19 +463,23 @@ def run(seconds: float, address: Optional[int] = None) -> Run:
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """gdb tells of a signal and of the thread that got it on its own standard output, past
-    to_string=True: send it to /dev/null for that time."""
-    gdb.flush(gdb.STDOUT)
-    output = os.dup(1)
+    """gdb tells of a signal, of the thread that got it, and of a source file that it can't find
+    past to_string=True: send what it writes to /dev/null for that time."""
+    streams = ((gdb.STDOUT, 1), (gdb.STDERR, 2))
+    saved = []
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
+    for stream, descriptor in streams:
+        gdb.flush(stream)
+        saved.append(os.dup(descriptor))
+        os.dup2(null, descriptor)
     os.close(null)
     try:
         yield
     finally:
-        gdb.flush(gdb.STDOUT)
-        os.dup2(output, 1)
-        os.close(output)
+        for (stream, descriptor), original in zip(streams, saved):
+            gdb.flush(stream)
+            os.dup2(original, descriptor)
+            os.close(original)
 
 
 @contextmanager

@@ -127,10 +127,11 @@ def test_frames_that_already_run_are_covered_from_their_next_store_on() -> None:
     with Target("attach_states.py", "bytecode") as target:
         with GdbSession("-p", str(target.pid)) as gdb:
             assert "recording" in gdb.command("memtrace on")
-            gdb.resume()
-            gdb.interrupt()
-            said = gdb.command("memtrace log --var total --last 3")
-            assert "[spin:" in said, gdb.transcript()
+            deadline = time.monotonic() + 30 * slowness()
+            while "[spin:" not in gdb.command("memtrace log --var total --last 3"):
+                assert time.monotonic() < deadline, gdb.transcript()
+                gdb.resume()
+                gdb.interrupt()
             gdb.command("memtrace off")
         assert target.finish() == "right"
 
