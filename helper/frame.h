@@ -25,11 +25,13 @@
 #define MT_FRAME_UNDEF_BUILD_CORE
 #endif
 #undef _PyGC_FINALIZED
+#if PY_VERSION_HEX >= 0x030b0000
+#include <internal/pycore_frame.h>
+#endif
 #if PY_VERSION_HEX >= 0x030e0000
+// 3.14: what belongs to _PyInterpreterFrame moved out of pycore_frame.h (gh-131238).
 #include <internal/pycore_interpframe.h>
 #include <internal/pycore_stackref.h>
-#elif PY_VERSION_HEX >= 0x030b0000
-#include <internal/pycore_frame.h>
 #endif
 #if PY_VERSION_HEX < 0x030a0000
 #include <internal/pycore_pystate.h>
