@@ -348,10 +348,36 @@ static void classify_binary(struct mt_instruction *instruction)
 #endif
 }
 
+/* Indices of constants from here on are those of LOAD_COMMON_CONSTANT. */
+enum { MT_COMMON_CONSTANT = 1 << 30 };
+
+static PyObject *common_constant(uint32_t index)
+{
+#if PY_VERSION_HEX >= 0x030F0000
+    /* CONSTANT_* of 3.15's pycore_opcode_utils.h; 3.14 has functions and classes only. All of
+     * these are immortal. */
+    switch (index) {
+    case 7: return Py_None;
+    case 8: return Py_GetConstantBorrowed(Py_CONSTANT_EMPTY_STR);
+    case 9: return Py_True;
+    case 10: return Py_False;
+    case 11: return PyLong_FromLong(-1);
+    default: break;
+    }
+#endif
+    return NULL;
+}
+
 /* What the argument stands for. */
 static void classify(struct mt_instruction *instruction)
 {
     instruction->index = instruction->arg;
+#ifdef LOAD_COMMON_CONSTANT
+    if (instruction->opcode == LOAD_COMMON_CONSTANT && common_constant(instruction->arg)) {
+        instruction->action = MT_ACT_CONST;
+        instruction->index += MT_COMMON_CONSTANT;
+    }
+#endif
     switch (instruction->action) {
     case MT_ACT_LOAD_GLOBAL:
 #if PY_VERSION_HEX >= 0x030B0000
@@ -612,12 +638,13 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
     ret->function_at = -1;
     switch (instruction->opcode) {
     case CALL_FUNCTION_EX: {
-        int64_t keywords = count & 1;
 #if PY_VERSION_HEX >= 0x030E0000
         /* 3.14: the keywords are always there, NULL if none (gh-128563). */
         ret->callable_at = 3;
         ret->pops = 4;
-#elif PY_VERSION_HEX >= 0x030D0000
+#else
+        int64_t keywords = count & 1;
+#if PY_VERSION_HEX >= 0x030D0000
         /* 3.13: the callable stands below the NULL (gh-105848). */
         ret->callable_at = 2 + keywords;
         ret->pops = 3 + keywords;
@@ -628,6 +655,7 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
 #else
         ret->callable_at = 1 + keywords;
         ret->pops = 2 + keywords;
+#endif
 #endif
         break;
     }
@@ -786,6 +814,8 @@ PyObject *mt_opcodes_name(PyCodeObject *code, uint32_t index)
 
 PyObject *mt_opcodes_const(PyCodeObject *code, uint32_t index)
 {
+    if (index >= MT_COMMON_CONSTANT)
+        return common_constant(index - MT_COMMON_CONSTANT);
     return tuple_item(code->co_consts, index);
 }
 
