@@ -122,6 +122,11 @@ uint32_t mt_activation_begin(const void *frame)
     return last_number;
 }
 
+uint32_t mt_activation_next(void)
+{
+    return ++last_number;
+}
+
 void mt_activation_end(const void *frame)
 {
     struct entry *entry = find(frame);

@@ -18,6 +18,9 @@ uint32_t mt_activation_find(const void *frame);
 /* Give the call behind `frame` a new number, whatever was known of that address. */
 uint32_t mt_activation_begin(const void *frame);
 
+/* A number for a call that is not kept here. */
+uint32_t mt_activation_next(void);
+
 /* The call is over. */
 void mt_activation_end(const void *frame);
 

@@ -160,8 +160,9 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
     if (__builtin_expect(!mt_engine_on || !thread || thread->busy, 0))
         return Py_NewRef(thread && thread->busy ? Py_None : disable);
     mt_frame *frame = mt_frame_current(mt_tstate_self());
-    struct mt_plan *plan = thread->frame == frame && thread->plan && thread->plan->code == code
-        ? thread->plan : mt_engine_enter(thread, frame);
+    struct mt_plan *plan = thread->call.frame == frame && thread->call.plan &&
+            thread->call.plan->code == code
+        ? thread->call.plan : mt_engine_enter(thread, frame);
     if (__builtin_expect(!plan, 0))
         return Py_NewRef(disable);
     if (__builtin_expect(mt_engine_unsettled(thread, frame), 0)) {
@@ -190,7 +191,7 @@ static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not
     struct mt_plan *plan = traced_plan((PyCodeObject *)arguments[0]);
     if (!plan)
         return Py_NewRef(not_traced);
-    mt_engine_call(thread, mt_frame_current(mt_tstate_self()), plan, begins);
+    mt_engine_call(thread, mt_frame_current(mt_tstate_self()), plan, begins, false);
     errno = saved_errno;
     Py_RETURN_NONE;
 }

@@ -148,7 +148,8 @@ static __attribute__((noinline)) void cover_new_threads(void)
 
 static inline void on_opcode(struct mt_thread *thread, mt_frame *frame)
 {
-    struct mt_plan *plan = thread->frame == frame ? thread->plan : mt_engine_enter(thread, frame);
+    struct mt_plan *plan = thread->call.frame == frame ? thread->call.plan
+                                                       : mt_engine_enter(thread, frame);
 
     if (!plan)
         return;
@@ -164,14 +165,15 @@ static void on_call(struct mt_thread *thread, PyFrameObject *object, mt_frame *f
     PyCodeObject *code = mt_frame_code(frame);
     struct mt_plan *plan = code ? mt_engine_plan(code) : NULL;
 
-    if (MT_CALLS_SHARE_C_STACK && code && mt_engine_starts_threads(code)) {
+    if (MT_CALLS_SHARE_C_STACK && code &&
+        (plan ? plan->starts_threads : mt_engine_starts_threads(code))) {
         starting++;
         set_eval(PyThreadState_Get()->interp);
     }
     if (!plan)
         return;
     mt_trace_frame(object, true);
-    mt_engine_call(thread, frame, plan, mt_frame_begins(frame));
+    mt_engine_call(thread, frame, plan, mt_frame_begins(frame), true);
 }
 
 static void on_return(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame,
@@ -242,17 +244,16 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
 {
     struct mt_thread *thread = mt_thread_self;
 
-    // thread->frame is forgotten whenever recording stops, and in a forked child.
+    // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
-                             thread->frame != mt_frame_of_object(object) || !thread->plan, 0))
+                             thread->quick_frame != mt_frame_of_object(object) ||
+                             thread->unsettled || threads_appeared(), 0))
         return on_trace_other(object, what, argument);
-    mt_frame *frame = thread->frame;
-    struct mt_plan *plan = thread->plan;
-    if (__builtin_expect(mt_engine_unsettled(thread, frame) || threads_appeared(), 0))
-        return on_trace_other(object, what, argument);
-    struct mt_site *site = mt_plan_site(plan, mt_frame_offset(frame));
-    if (site)
-        mt_engine_site(thread, frame, plan, site);
+    mt_frame *frame = thread->quick_frame;
+    uint32_t unit = mt_frame_unit(frame, thread->code_start);
+    uint16_t index = unit < thread->site_units ? thread->site_at[unit] : 0;
+    if (index)
+        mt_engine_site(thread, frame, thread->call.plan, &thread->call.plan->sites[index - 1]);
     return 0;
 }
 

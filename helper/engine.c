@@ -110,6 +110,8 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
         struct mt_argument *argument = &plan->arguments[i];
         argument->redacted = is_redacted(argument->name);
         argument->watch = mt_watch_applies(code, plan, MT_ARGUMENT, argument->name);
+        argument->plain = record_all && !argument->watch && !argument->redacted &&
+                          !argument->is_cell;
         plan->traced |= argument->watch != 0;
     }
 }
@@ -235,6 +237,7 @@ static __attribute__((noinline)) void show_hit(struct mt_thread *thread, mt_fram
     int saved_errno = errno;
 
     thread->hit_frame = NULL;
+    thread->unsettled = thread->pending_count != 0;
     thread->hit.tid = thread->ring.tid;
     thread->hit.tstate = (uintptr_t)PyThreadState_Get();
     thread->hit.frame = (uintptr_t)frame;
@@ -286,10 +289,12 @@ static inline void write_event(struct mt_thread *thread, mt_frame *frame, struct
     if (!hit)
         return;
     thread->hit.seq = seq;
-    if (event->done)
+    if (event->done) {
         show_hit(thread, frame);
-    else
+    } else {
         thread->hit_frame = frame;     // shown when the store is done: mt_engine_settle
+        thread->unsettled = true;
+    }
 }
 
 static inline const struct mt_value *capture(PyObject *object, bool hide, struct mt_value *space)
@@ -313,11 +318,12 @@ static struct mt_pending *push_pending(struct mt_thread *thread, mt_frame *frame
         return NULL;
     }
     struct mt_pending *pending = &thread->pending[thread->pending_count++];
+    thread->unsettled = true;
     pending->what = what;
     pending->frame = frame;
     pending->plan = plan;
     pending->site = site;
-    pending->activation = thread->activation;
+    pending->activation = thread->call.activation;
     pending->has_key = pending->held = false;
     pending->container = NULL;
     return pending;
@@ -334,6 +340,7 @@ static struct mt_pending *top_pending(struct mt_thread *thread, const mt_frame *
 static void pop_pending(struct mt_thread *thread)
 {
     struct mt_pending *pending = &thread->pending[--thread->pending_count];
+    thread->unsettled = thread->pending_count || thread->hit_frame;
 
     if (pending->held)
         Py_DECREF(pending->container);
@@ -587,7 +594,7 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
     const struct mt_value *new_value = capture(store->new_object, site->redacted, &new_space);
     if (store->old.certain) {
         struct event event = {
-            .record = {kind, 0, thread->activation, old_value, new_value,
+            .record = {kind, 0, thread->call.activation, old_value, new_value,
                        store->key},
             .plan = plan,
             .site = site,
@@ -647,7 +654,7 @@ static inline bool store_fast_scalar(struct mt_thread *thread, mt_frame *frame,
         return true;
     mt_ring_append_scalars(&thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED,
                            site->def_id ? site->def_id : site_definition(plan, site),
-                           thread->activation, old_value, new_value);
+                           thread->call.activation, old_value, new_value);
     return true;
 }
 
@@ -870,20 +877,58 @@ void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
 
 // ---- calls ---------------------------------------------------------------------------------------
 
+static inline void set_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                            uint32_t activation)
+{
+    thread->call = (struct mt_call){frame, plan, activation};
+    thread->quick_frame = NULL;
+    if (plan && !plan->is_wide) {
+        thread->quick_frame = frame;
+        thread->site_at = plan->site_at;
+        thread->site_units = plan->unit_count;
+        thread->code_start = mt_code_start(plan->code);
+    }
+}
+
+// The innermost call known of this frame, or NULL.
+static struct mt_call *find_call(struct mt_thread *thread, const mt_frame *frame)
+{
+    for (uint32_t i = thread->call_count; i > 0; i--) {
+        if (thread->calls[i - 1].frame == frame)
+            return &thread->calls[i - 1];
+    }
+    return NULL;
+}
+
 struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame)
 {
     PyCodeObject *code = mt_frame_code(frame);
     struct mt_plan *plan = code ? mt_engine_plan(code) : NULL;
+    struct mt_call *call = plan ? find_call(thread, frame) : NULL;
+    uint32_t activation = 0;
 
-    thread->frame = frame;
-    thread->plan = plan;
-    thread->activation = 0;
-    if (plan) {
-        thread->activation = mt_activation_find(frame);
-        if (!thread->activation)
-            thread->activation = mt_activation_begin(frame);
-    }
+    if (call && call->plan == plan)
+        activation = call->activation;
+    else if (plan && !(activation = mt_activation_find(frame)))
+        activation = mt_activation_begin(frame);
+    set_call(thread, frame, plan, activation);
     return plan;
+}
+
+// Like store_fast_scalar, for an argument.
+static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *frame,
+                                         struct mt_plan *plan, struct mt_argument *argument)
+{
+    struct mt_scalar value;
+
+    if (!argument->plain || !mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) ||
+        value.tag == MT_TAG_ABSENT)
+        return false;
+    mt_ring_append_scalars(&thread->ring, MT_NEW,
+                           argument->def_id ? argument->def_id
+                                            : argument_definition(plan, argument),
+                           thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, value);
+    return true;
 }
 
 static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -899,7 +944,7 @@ static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_
     struct event event = {
         .record = {
             .kind = MT_NEW,
-            .activation = thread->activation,
+            .activation = thread->call.activation,
             .old_value = &absent,
             .new_value = capture(object, argument->redacted, &space),
         },
@@ -911,27 +956,56 @@ static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_
     write_event(thread, frame, &event);
 }
 
-void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan, bool begins)
+void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan, bool begins,
+                    bool returns)
 {
-    thread->frame = frame;
-    thread->plan = plan;
-    thread->activation = begins ? 0 : mt_activation_find(frame);
-    if (!thread->activation)
-        thread->activation = mt_activation_begin(frame);
+    bool on_stack = returns && thread->call_count < MT_CALLS_MAX;
+    uint32_t activation = begins ? 0 : mt_activation_find(frame);
+
+    // A function's call that will be seen to return needs no entry in the table.
+    if (!activation)
+        activation = on_stack && !plan->is_generator ? mt_activation_next()
+                                                     : mt_activation_begin(frame);
+    set_call(thread, frame, plan, activation);
+    if (on_stack)
+        thread->calls[thread->call_count++] = thread->call;
     if (!begins)
         return;
-    for (uint32_t i = 0; i < plan->argument_count; i++)
-        write_argument(thread, frame, plan, &plan->arguments[i]);
+    for (uint32_t i = 0; i < plan->argument_count; i++) {
+        if (!write_argument_scalar(thread, frame, plan, &plan->arguments[i]))
+            write_argument(thread, frame, plan, &plan->arguments[i]);
+    }
+}
+
+// Take the call of this frame off the stack, with what lies above it because its return was
+// not seen. False: it is not there.
+static bool pop_call(struct mt_thread *thread, const mt_frame *frame)
+{
+    struct mt_call *call = find_call(thread, frame);
+
+    if (!call)
+        return false;
+    thread->call_count = (uint32_t)(call - thread->calls);
+    return true;
 }
 
 void mt_engine_return(struct mt_thread *thread, mt_frame *frame, bool suspended)
 {
     if (mt_engine_unsettled(thread, frame))
         mt_engine_settle(thread, frame);
-    drop_stale(thread, frame);
-    while (top_pending(thread, frame))
-        pop_pending(thread);
-    if (!suspended)
+    if (thread->unsettled) {
+        drop_stale(thread, frame);
+        while (top_pending(thread, frame))
+            pop_pending(thread);
+    }
+    struct mt_plan *plan = thread->call.frame == frame ? thread->call.plan : NULL;
+    bool popped = pop_call(thread, frame);
+    if (!suspended && !(popped && plan && !plan->is_generator))
         mt_activation_end(frame);
-    thread->frame = NULL;
+    // The caller, if it is traced, is the likeliest to come next.
+    struct mt_call *caller = thread->call_count ? &thread->calls[thread->call_count - 1] : NULL;
+    if (caller && caller->plan && caller->plan->generation == generation)
+        set_call(thread, caller->frame, caller->plan, caller->activation);
+    else
+        set_call(thread, NULL, NULL, 0);
 }

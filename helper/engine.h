@@ -31,8 +31,10 @@ bool mt_engine_starts_threads(PyCodeObject *code);
 /* What a driver wants called with each plan that dies with its code object, or NULL. */
 extern void (*mt_engine_plan_dies)(struct mt_plan *plan);
 
-/* A call begins, or a suspended one resumes (`begins` false). */
-void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan, bool begins);
+/* A call begins, or a suspended one resumes (`begins` false). `returns`: the driver will tell of
+ * its return too. */
+void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan, bool begins,
+                    bool returns);
 
 /* The instruction at byte `offset` is about to run: the one before is done. Inline, because
  * most instructions are no site. */
@@ -42,11 +44,11 @@ void mt_engine_settle(struct mt_thread *thread, mt_frame *frame);
 
 static inline bool mt_engine_unsettled(const struct mt_thread *thread, const mt_frame *frame)
 {
-    return thread->hit_frame == frame ||
+    return !thread->unsettled ? false : thread->hit_frame == frame ||
            (thread->pending_count && thread->pending[thread->pending_count - 1].frame == frame);
 }
 
-/* The plan of a frame that an event came from, with thread->activation set to match. NULL:
+/* The plan of a frame that an event came from, with thread->call set to match. NULL:
  * not traced. */
 struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame);
 

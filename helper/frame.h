@@ -99,6 +99,30 @@ static inline int mt_frame_offset(mt_frame *frame)
 #endif
 }
 
+/* Where a code object's instructions begin, and the code unit (of two bytes) that a frame of it
+ * is at: what mt_frame_offset gives, at the least cost. */
+static inline const void *mt_code_start(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    return _PyCode_CODE(code);
+#else
+    return NULL;
+#endif
+}
+
+static inline uint32_t mt_frame_unit(mt_frame *frame, const void *code_start)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    return (uint32_t)((const uint16_t *)frame->instr_ptr - (const uint16_t *)code_start);
+#elif PY_VERSION_HEX >= 0x030b0000
+    return (uint32_t)((const uint16_t *)frame->prev_instr - (const uint16_t *)code_start);
+#elif PY_VERSION_HEX >= 0x030a0000
+    return (uint32_t)frame->f_lasti;
+#else
+    return (uint32_t)frame->f_lasti / 2;
+#endif
+}
+
 /* The object in a slot of localsplus (locals, cells, free variables), or NULL. */
 static inline PyObject *mt_frame_slot(mt_frame *frame, int slot)
 {

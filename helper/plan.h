@@ -82,6 +82,7 @@ struct mt_argument {
     uint32_t def_id;
     uint8_t redacted;
     uint32_t watch;
+    bool plain;            /* needs no look at breakpoints or redaction, is no cell (engine) */
 };
 
 struct mt_plan {

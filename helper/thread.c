@@ -19,7 +19,8 @@ static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
 
 static size_t mapping_size(void)
 {
-    return sizeof(struct mt_thread) + MT_PENDING_MAX * sizeof(struct mt_pending);
+    return sizeof(struct mt_thread) + MT_PENDING_MAX * sizeof(struct mt_pending) +
+           MT_CALLS_MAX * sizeof(struct mt_call);
 }
 
 static void forget(void *argument)
@@ -52,6 +53,7 @@ struct mt_thread *mt_thread_create(void)
     if (thread == MAP_FAILED)
         return NULL;
     thread->pending = (struct mt_pending *)(thread + 1);
+    thread->calls = (struct mt_call *)(thread->pending + MT_PENDING_MAX);
     mt_ring_init(&thread->ring, (uint32_t)syscall(SYS_gettid));
 
     pthread_mutex_lock(&threads_lock);
@@ -66,13 +68,18 @@ struct mt_thread *mt_thread_create(void)
     return thread;
 }
 
+static void forget_call(struct mt_thread *thread)
+{
+    thread->call.frame = thread->quick_frame = NULL;
+    thread->hit_frame = NULL;
+    thread->unsettled = thread->pending_count != 0;
+}
+
 void mt_thread_forget_calls(void)
 {
     pthread_mutex_lock(&threads_lock);
-    for (struct mt_thread *thread = threads; thread; thread = thread->next) {
-        thread->frame = NULL;
-        thread->hit_frame = NULL;
-    }
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        forget_call(thread);
     pthread_mutex_unlock(&threads_lock);
 }
 
@@ -80,8 +87,10 @@ void mt_thread_close_all(void)
 {
     mt_thread_forget_calls();
     pthread_mutex_lock(&threads_lock);
-    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+    for (struct mt_thread *thread = threads; thread; thread = thread->next) {
         mt_ring_close(&thread->ring);
+        thread->call_count = 0;
+    }
     pthread_mutex_unlock(&threads_lock);
 }
 
@@ -94,8 +103,8 @@ void mt_thread_abandon(void)
     if (!threads)
         return;
     threads->next = threads->previous = NULL;
-    threads->frame = NULL;
-    threads->hit_frame = NULL;
     threads->pending_count = 0;
+    threads->call_count = 0;
+    forget_call(threads);
     mt_ring_init(&threads->ring, (uint32_t)syscall(SYS_gettid));
 }

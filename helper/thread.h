@@ -15,7 +15,17 @@
 #include "plan.h"
 #include "ring.h"
 
-enum { MT_PENDING_MAX = 128 };
+enum {
+    MT_PENDING_MAX = 128,
+    MT_CALLS_MAX = 1 << 16,    /* memory is touched only as deep as calls go */
+};
+
+/* A call that a thread is in. */
+struct mt_call {
+    mt_frame *frame;           /* borrowed, compared only; NULL: none */
+    struct mt_plan *plan;      /* borrowed; NULL: code that is not traced */
+    uint32_t activation;
+};
 
 enum mt_pending_what {
     MT_PENDING_STORE,          /* a store that may fail or run code: written when it is done */
@@ -44,13 +54,23 @@ struct mt_pending {
 
 struct mt_thread {
     struct mt_ring ring;
-    /* The call that the last event was in: a cache over the table of activations. */
-    mt_frame *frame;           /* borrowed, compared only */
-    struct mt_plan *plan;      /* borrowed; NULL: code that is not traced */
-    uint32_t activation;
+    /* The call that the last event was in: a cache over `calls` and the table of activations. */
+    struct mt_call call;
+    /* call.frame where an instruction needs nothing but a look at site_at (settrace driver):
+     * traced code with sites, whose table starts at code unit 0 of the code at code_start. */
+    mt_frame *quick_frame;
+    const uint16_t *site_at;
+    uint32_t site_units;       /* of site_at */
+    const void *code_start;
+
+    /* Traced calls that the thread is in, innermost last, where the driver sees them return
+     * (settrace): array of MT_CALLS_MAX. Deeper ones are in the table of activations. */
+    struct mt_call *calls;
+    uint32_t call_count;
 
     struct mt_pending *pending;            /* array of MT_PENDING_MAX */
     int pending_count;
+    bool unsettled;            /* pending_count or hit_frame: something waits for an outcome */
 
     /* A breakpoint hit that is shown at the frame's next instruction, when the store is done. */
     mt_frame *hit_frame;       /* borrowed, compared only; NULL: none */
