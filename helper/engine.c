@@ -150,6 +150,10 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
 
     if (!word)
         mt_control->codes_seen++;
+    if (!plan && !mt_watch_count() && mt_filter_rejects(code)) {
+        set_not_traced(code);
+        return NULL;
+    }
     if (!plan && mt_plan_create(code, &plan) != MT_OK) {
         mt_control->lost_plans++;
         set_not_traced(code);

@@ -101,14 +101,24 @@ static bool any_matches(const char *globs, const char *file, const char *qualnam
     return false;
 }
 
-bool mt_filter_traces(PyCodeObject *code, const char *qualname)
+static const char *file_of(PyCodeObject *code)
 {
     const char *file = PyUnicode_AsUTF8(code->co_filename);
 
-    if (!file) {
+    if (!file)
         PyErr_Clear();                     // lone surrogates: no glob can name it
-        file = "";
-    }
+    return file ? file : "";
+}
+
+bool mt_filter_rejects(PyCodeObject *code)
+{
+    return !*only_globs && !trace_all && is_library(file_of(code));
+}
+
+bool mt_filter_traces(PyCodeObject *code, const char *qualname)
+{
+    const char *file = file_of(code);
+
     if (any_matches(skip_globs, file, qualname))
         return false;
     if (*only_globs)

@@ -15,6 +15,10 @@ void mt_filter_configure(const struct mt_request *request);
 /* Is this code traced? `qualname` as the plan knows it. */
 bool mt_filter_traces(PyCodeObject *code, const char *qualname);
 
+/* Is it certain, without the plan's qualified name, that this code is not traced? Spares most
+ * library code its plan. */
+bool mt_filter_rejects(PyCodeObject *code);
+
 /* Does a glob match a text? * ? [set], whole text, case counts. */
 bool mt_filter_glob(const char *glob, const char *text);
 
