@@ -8,13 +8,13 @@
 #include "ring.h"
 
 struct entry {
-    const void *frame;         // compared only
+    const void *frame; // compared only
     uint32_t number;
 };
 
 enum { FIRST_CAPACITY = 1 << 10 };
 
-static struct entry *table;    // capacity entries, a power of two; NULL before the first call
+static struct entry *table; // capacity entries, a power of two; NULL before the first call
 static uint32_t capacity;
 static uint32_t used;
 static uint32_t last_number;

@@ -10,13 +10,16 @@
 #include "catalog.h"
 
 /* A copy of the definitions of one packet. */
-struct mt_text_chunk { struct mt_text_chunk *next; uint8_t bytes[]; };
+struct mt_text_chunk {
+    struct mt_text_chunk *next;
+    uint8_t bytes[];
+};
 
 /* The shortest definition: a type with an empty name. Bounds the ids that make sense. */
 enum { DEFINITION_BYTES_MIN = 6 };
 
-static const struct mt_code_def lost_code = { "?", "?", 0 };
-static const struct mt_site_def lost_site = { 0, 0, MT_LOCAL, "?", "" };
+static const struct mt_code_def lost_code = {"?", "?", 0};
+static const struct mt_site_def lost_site = {0, 0, MT_LOCAL, "?", ""};
 
 /* ---- tables ------------------------------------------------------------------------ */
 
@@ -60,7 +63,10 @@ const char *mt_catalog_type(const struct mt_catalog *catalog, uint32_t id)
 
 /* ---- parsing ----------------------------------------------------------------------- */
 
-struct input { const uint8_t *at, *end; bool damaged; };
+struct input {
+    const uint8_t *at, *end;
+    bool damaged;
+};
 
 static uint32_t take_u32(struct input *in)
 {
@@ -165,8 +171,8 @@ static enum mt_status parse(struct mt_catalog *catalog, struct input *in)
 }
 
 /* Copy what lies behind the first `from` bytes of the packet, and parse the copy. */
-static enum mt_status read_packet(struct mt_catalog *catalog, const uint8_t *packet,
-                                  uint32_t from, uint32_t content)
+static enum mt_status read_packet(struct mt_catalog *catalog, const uint8_t *packet, uint32_t from,
+                                  uint32_t content)
 {
     size_t bytes = content - from;
     struct mt_text_chunk *chunk = malloc(sizeof *chunk + bytes);
@@ -175,7 +181,7 @@ static enum mt_status read_packet(struct mt_catalog *catalog, const uint8_t *pac
     memcpy(chunk->bytes, packet + from, bytes);
     chunk->next = catalog->chunks;
     catalog->chunks = chunk;
-    struct input in = { chunk->bytes, chunk->bytes + bytes, false };
+    struct input in = {chunk->bytes, chunk->bytes + bytes, false};
     return parse(catalog, &in);
 }
 

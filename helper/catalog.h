@@ -7,23 +7,33 @@
 
 #include "packets.h"
 
-struct mt_code_def { const char *file, *qualname; uint32_t first_line; };
-struct mt_site_def { uint32_t code, line; uint8_t scope; const char *name, *key; };
+struct mt_code_def {
+    const char *file, *qualname;
+    uint32_t first_line;
+};
+struct mt_site_def {
+    uint32_t code, line;
+    uint8_t scope;
+    const char *name, *key;
+};
 
 /* One table by id: `size` entries, the first of which (id 0) stands for what was lost. */
-struct mt_table { void *entries; uint32_t size, capacity; };
+struct mt_table {
+    void *entries;
+    uint32_t size, capacity;
+};
 
 struct mt_text_chunk;
 
 struct mt_catalog {
-    struct mt_table codes;             /* struct mt_code_def; file NULL: not defined */
-    struct mt_table sites;             /* struct mt_site_def; name NULL: not defined */
-    struct mt_table types;             /* const char *; NULL: not defined */
-    uint64_t id_limit;                 /* more definitions than that can't be there */
-    uint32_t *parsed;                  /* bytes read of the buffer's packet by index */
-    bool complete;                     /* everything was read: a recording, a dead buffer */
-    struct mt_text_chunk *chunks;      /* copies of definitions, that strings point into */
-    uint64_t damaged;                  /* packets whose rest made no sense */
+    struct mt_table codes;        /* struct mt_code_def; file NULL: not defined */
+    struct mt_table sites;        /* struct mt_site_def; name NULL: not defined */
+    struct mt_table types;        /* const char *; NULL: not defined */
+    uint64_t id_limit;            /* more definitions than that can't be there */
+    uint32_t *parsed;             /* bytes read of the buffer's packet by index */
+    bool complete;                /* everything was read: a recording, a dead buffer */
+    struct mt_text_chunk *chunks; /* copies of definitions, that strings point into */
+    uint64_t damaged;             /* packets whose rest made no sense */
 };
 
 /* Read what was defined since the last call. */

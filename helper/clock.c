@@ -22,22 +22,22 @@
 #endif
 
 enum {
-    FIRST_MEASURE_NS = 20 * 1000 * 1000,       // before that the rate would be a guess
+    FIRST_MEASURE_NS = 20 * 1000 * 1000, // before that the rate would be a guess
     MEASURE_AGAIN_NS = 100 * 1000 * 1000,
-    SAMPLE_TICKS_MAX = 20000,                  // a sample that took longer was interrupted
+    SAMPLE_TICKS_MAX = 20000, // a sample that took longer was interrupted
 };
 
 struct mapping {
-    uint64_t ticks, ns;        // the same moment by counter and clock
-    uint64_t ns_per_tick;      // times 2^32
-    uint64_t good_for;         // ticks
+    uint64_t ticks, ns;   // the same moment by counter and clock
+    uint64_t ns_per_tick; // times 2^32
+    uint64_t good_for;    // ticks
 };
 
-static struct mapping mapping;         // guarded by `version`
-static uint32_t version;               // even: mapping is whole
+static struct mapping mapping; // guarded by `version`
+static uint32_t version;       // even: mapping is whole
 // The moment the last rate was measured from: written by whoever holds `version` odd.
 static uint64_t sample_ticks, sample_ns;
-static bool counter_is_clock;          // set once, by mt_clock_init
+static bool counter_is_clock; // set once, by mt_clock_init
 
 static uint64_t kernel_ns(void)
 {
@@ -102,7 +102,8 @@ static void store_mapping(const struct mapping *fresh)
 
 static inline uint64_t convert(const struct mapping *from, uint64_t ticks)
 {
-    return from->ns + (uint64_t)((unsigned __int128)(ticks - from->ticks) * from->ns_per_tick >> 32);
+    return from->ns +
+           (uint64_t)((unsigned __int128)(ticks - from->ticks) * from->ns_per_tick >> 32);
 }
 
 // Measure the mapping anew. Holds `version` odd; whoever comes meanwhile asks the kernel.
@@ -120,12 +121,12 @@ static uint64_t measure(void)
     sample(&ticks, &ns);
     uint64_t now = ns;
     if (!sample_ns || ticks < sample_ticks) {
-        sample_ticks = ticks;          // the first sample, or the counter was reset
+        sample_ticks = ticks; // the first sample, or the counter was reset
         sample_ns = ns;
         __atomic_store_n(&mapping.good_for, 0, __ATOMIC_RELAXED);
     } else if (ns - sample_ns >= FIRST_MEASURE_NS) {
-        uint64_t rate = (uint64_t)(((unsigned __int128)(ns - sample_ns) << 32) /
-                                   (ticks - sample_ticks));
+        uint64_t rate =
+            (uint64_t)(((unsigned __int128)(ns - sample_ns) << 32) / (ticks - sample_ticks));
         uint64_t shown = mapping.good_for ? convert(&mapping, ticks) : 0;
         struct mapping fresh = {ticks, ns, rate, ((uint64_t)MEASURE_AGAIN_NS << 32) / rate};
         if (shown > ns && shown - ns < MEASURE_AGAIN_NS / 2) {
@@ -138,7 +139,7 @@ static uint64_t measure(void)
         sample_ticks = ticks;
         sample_ns = ns;
     }
-    __atomic_store_n(&version, even + 2, __ATOMIC_RELEASE);    // pairs with mt_clock_ns
+    __atomic_store_n(&version, even + 2, __ATOMIC_RELEASE); // pairs with mt_clock_ns
     return now;
 }
 
@@ -161,7 +162,8 @@ uint64_t mt_clock_ns(void)
     uint64_t ticks = ticks_now();
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (__builtin_expect((before & 1) || ticks - copy.ticks >= copy.good_for ||
-                             __atomic_load_n(&version, __ATOMIC_RELAXED) != before, 0))
+                             __atomic_load_n(&version, __ATOMIC_RELAXED) != before,
+                         0))
         return measure();
     return convert(&copy, ticks);
 }

@@ -47,13 +47,12 @@ enum mt_status mt_core_file_open(struct mt_source *source, const char *path, cha
     source->mapping = file;
     Elf64_Ehdr header;
     if (!read_at(&file, 0, &header, sizeof header) ||
-        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_type != ET_CORE ||
-        header.e_phentsize != sizeof(Elf64_Phdr))
+        memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+        header.e_type != ET_CORE || header.e_phentsize != sizeof(Elf64_Phdr))
         return mt_packets_error(error, MT_CORRUPT, "%s is no 64-bit ELF core file", path);
 
     int best_rank = 0;
-    Elf64_Phdr best = { 0 };
+    Elf64_Phdr best = {0};
     uint64_t count = count_segments(&file, &header);
     for (uint64_t i = 0; i < count; i++) {
         Elf64_Phdr segment;
@@ -68,7 +67,8 @@ enum mt_status mt_core_file_open(struct mt_source *source, const char *path, cha
     if (best_rank == 0)
         return mt_packets_error(error, MT_NOT_FOUND,
                                 "%s holds no memtrace buffer: memtrace wasn't on in that process, "
-                                "or its coredump_filter left out shared memory (bit 1)", path);
+                                "or its coredump_filter left out shared memory (bit 1)",
+                                path);
     uint64_t bytes = file.size - best.p_offset;
     if (bytes > best.p_filesz)
         bytes = best.p_filesz;

@@ -19,14 +19,14 @@
 enum { TEXT_BYTES_MAX = 4096, DEFINITION_HEAD_BYTES_MAX = 16 };
 
 /* What a NUL inside a text is written as: U+2400, symbol for null. */
-static const char nul_symbol[3] = { '\xe2', '\x90', '\x80' };
+static const char nul_symbol[3] = {'\xe2', '\x90', '\x80'};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* All below are under `lock`. The open packet of the stream, NULL before the first one. */
 static struct mt_packet_header *packet;
-static uint32_t used;                  /* bytes of it, header included */
-static uint32_t last_id[4];            /* by enum mt_def */
+static uint32_t used;       /* bytes of it, header included */
+static uint32_t last_id[4]; /* by enum mt_def */
 
 static uint8_t *put_u32(uint8_t *at, uint32_t value)
 {

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include "memtrace.h"
 
-struct mt_text { const char *bytes; size_t size; };
+struct mt_text {
+    const char *bytes;
+    size_t size;
+};
 
 uint32_t mt_defs_code(struct mt_text file, struct mt_text qualname, uint32_t first_line);
 uint32_t mt_defs_site(uint32_t code, uint32_t line, enum mt_scope scope, struct mt_text name,

@@ -40,9 +40,9 @@ static const char *const event_names[EVENT_COUNT] = {
 static int event_bits[EVENT_COUNT];
 
 static int tool_id = -1;
-static PyObject *monitoring;           // owned: the module, for the helper's lifetime
-static PyObject *disable;              // owned: sys.monitoring.DISABLE
-static PyObject *set_local_events;     // owned: its function
+static PyObject *monitoring;       // owned: the module, for the helper's lifetime
+static PyObject *disable;          // owned: sys.monitoring.DISABLE
+static PyObject *set_local_events; // owned: its function
 
 // ---- callbacks -------------------------------------------------------------------------------
 
@@ -52,8 +52,8 @@ struct callback {
 };
 
 static PyTypeObject callback_type = {
-    PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "memtrace.callback",
+    PyVarObject_HEAD_INIT(NULL, 0) // its type is set by PyType_Ready
+        .tp_name = "memtrace.callback",
     .tp_basicsize = sizeof(struct callback),
     .tp_vectorcall_offset = offsetof(struct callback, vectorcall),
     .tp_call = PyVectorcall_Call,
@@ -70,7 +70,8 @@ static bool watch_code(PyCodeObject *code, int events)
 {
     PyObject *arguments[] = {PyLong_FromLong(tool_id), (PyObject *)code, PyLong_FromLong(events)};
     PyObject *result = arguments[0] && arguments[2]
-        ? PyObject_Vectorcall(set_local_events, arguments, 3, NULL) : NULL;
+                           ? PyObject_Vectorcall(set_local_events, arguments, 3, NULL)
+                           : NULL;
 
     Py_XDECREF(arguments[0]);
     Py_XDECREF(arguments[2]);
@@ -145,7 +146,7 @@ static bool mark_after(struct mt_plan *plan, const struct mt_site *site)
 static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const struct mt_site *site)
 {
     if (!mark_after(plan, site))
-        return;                        // it reports already
+        return; // it reports already
     watch_code(plan->code, 0);
     watch_code(plan->code, local_events(plan));
 }
@@ -161,8 +162,9 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
         return Py_NewRef(thread && thread->busy ? Py_None : disable);
     mt_frame *frame = mt_frame_current(mt_tstate_self());
     struct mt_plan *plan = thread->call.frame == frame && thread->call.plan &&
-            thread->call.plan->code == code
-        ? thread->call.plan : mt_engine_enter(thread, frame);
+                                   thread->call.plan->code == code
+                               ? thread->call.plan
+                               : mt_engine_enter(thread, frame);
     if (__builtin_expect(!plan, 0))
         return Py_NewRef(disable);
     if (__builtin_expect(mt_engine_unsettled(thread, frame), 0)) {
@@ -196,8 +198,7 @@ static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not
     Py_RETURN_NONE;
 }
 
-static PyObject *on_start(PyObject *self, PyObject *const *arguments, size_t count,
-                          PyObject *names)
+static PyObject *on_start(PyObject *self, PyObject *const *arguments, size_t count, PyObject *names)
 {
     return on_begin(arguments, true, disable);
 }
@@ -209,8 +210,7 @@ static PyObject *on_resume(PyObject *self, PyObject *const *arguments, size_t co
 }
 
 // PY_THROW is no local event: DISABLE would be an error.
-static PyObject *on_throw(PyObject *self, PyObject *const *arguments, size_t count,
-                          PyObject *names)
+static PyObject *on_throw(PyObject *self, PyObject *const *arguments, size_t count, PyObject *names)
 {
     mt_frame *frame = mt_frame_current(mt_tstate_self());
 
@@ -228,8 +228,7 @@ static PyObject *on_return(PyObject *self, PyObject *const *arguments, size_t co
     Py_RETURN_NONE;
 }
 
-static PyObject *on_raise(PyObject *self, PyObject *const *arguments, size_t count,
-                          PyObject *names)
+static PyObject *on_raise(PyObject *self, PyObject *const *arguments, size_t count, PyObject *names)
 {
     struct mt_thread *thread = mt_thread_self;
 
@@ -253,7 +252,7 @@ static bool load_monitoring(void)
 {
     if (monitoring)
         return true;
-    PyObject *module = PySys_GetObject("monitoring");          // borrowed
+    PyObject *module = PySys_GetObject("monitoring"); // borrowed
     PyObject *events = module ? PyObject_GetAttrString(module, "events") : NULL;
     bool loaded = events != NULL;
 
@@ -320,8 +319,9 @@ static enum mt_status take_tool_id(void)
         }
         describe_tool(candidates[i], holders[i], sizeof holders[i]);
     }
-    return mt_status_set(MT_NO_TOOL_ID, "every free sys.monitoring tool id is taken (%s, %s, %s): "
-                                        "stop one of these tools, then try again",
+    return mt_status_set(MT_NO_TOOL_ID,
+                         "every free sys.monitoring tool id is taken (%s, %s, %s): "
+                         "stop one of these tools, then try again",
                          holders[0], holders[1], holders[2]);
 }
 
@@ -355,8 +355,7 @@ static uint32_t watch_running_frames(void)
 
 static int global_events(void)
 {
-    return event_bits[PY_START] | event_bits[PY_RESUME] | event_bits[PY_THROW] |
-           event_bits[RAISE];
+    return event_bits[PY_START] | event_bits[PY_RESUME] | event_bits[PY_THROW] | event_bits[RAISE];
 }
 
 enum mt_status mt_driver_install(uint32_t *ret_threads)

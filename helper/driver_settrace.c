@@ -220,21 +220,11 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     if (threads_appeared())
         cover_new_threads();
     switch (what) {
-    case PyTrace_LINE:
-        on_line(thread, object, frame);
-        break;
-    case PyTrace_OPCODE:
-        on_opcode(thread, frame);
-        break;
-    case PyTrace_CALL:
-        on_call(thread, object, frame);
-        break;
-    case PyTrace_RETURN:
-        on_return(thread, object, frame, argument == NULL);
-        break;
-    case PyTrace_EXCEPTION:
-        mt_engine_raised(thread, frame);
-        break;
+    case PyTrace_LINE: on_line(thread, object, frame); break;
+    case PyTrace_OPCODE: on_opcode(thread, frame); break;
+    case PyTrace_CALL: on_call(thread, object, frame); break;
+    case PyTrace_RETURN: on_return(thread, object, frame, argument == NULL); break;
+    case PyTrace_EXCEPTION: mt_engine_raised(thread, frame); break;
     }
     errno = saved_errno;
     return 0;
@@ -247,7 +237,8 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
                              thread->quick_frame != mt_frame_of_object(object) ||
-                             thread->unsettled || threads_appeared(), 0))
+                             thread->unsettled || threads_appeared(),
+                         0))
         return on_trace_other(object, what, argument);
     mt_frame *frame = thread->quick_frame;
     uint32_t unit = mt_frame_unit(frame, thread->code_start);
@@ -298,7 +289,7 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 struct count {
     uint32_t covered, foreign;
     PyThreadState *self;
-    bool launching;            // only one thread so far
+    bool launching; // only one thread so far
 };
 
 static void install_thread(PyThreadState *tstate, void *context)
@@ -336,9 +327,10 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
     if (!MT_CALLS_SHARE_C_STACK)
         set_eval(self->interp);
     if (count.foreign)
-        return mt_status_set(MT_OK, "%u threads are left alone: another tracer (function %#llx) "
-                                    "holds their trace slot", count.foreign,
-                             (unsigned long long)mt_control->tracer_holder);
+        return mt_status_set(MT_OK,
+                             "%u threads are left alone: another tracer (function %#llx) "
+                             "holds their trace slot",
+                             count.foreign, (unsigned long long)mt_control->tracer_holder);
     return MT_OK;
 }
 

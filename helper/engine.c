@@ -218,18 +218,17 @@ static uint32_t code_definition(struct mt_plan *plan)
 static uint32_t site_definition(struct mt_plan *plan, struct mt_site *site)
 {
     if (!site->def_id)
-        site->def_id = mt_defs_site(code_definition(plan), site->line < 0 ? 0 : (uint32_t)site->line,
-                                    (enum mt_scope)site->scope, text_of(site->name),
-                                    text_of(site->key));
+        site->def_id =
+            mt_defs_site(code_definition(plan), site->line < 0 ? 0 : (uint32_t)site->line,
+                         (enum mt_scope)site->scope, text_of(site->name), text_of(site->key));
     return site->def_id;
 }
 
 static uint32_t argument_definition(struct mt_plan *plan, struct mt_argument *argument)
 {
     if (!argument->def_id)
-        argument->def_id = mt_defs_site(code_definition(plan),
-                                        (uint32_t)plan->code->co_firstlineno, MT_ARGUMENT,
-                                        text_of(argument->name), text_of(""));
+        argument->def_id = mt_defs_site(code_definition(plan), (uint32_t)plan->code->co_firstlineno,
+                                        MT_ARGUMENT, text_of(argument->name), text_of(""));
     return argument->def_id;
 }
 
@@ -267,15 +266,17 @@ static __attribute__((noinline)) bool check_watches(struct mt_thread *thread, mt
     const struct mt_site *site = event->site;
 
     thread->busy = true;
-    bool hit = mt_watch_check(&(struct mt_watch_event){
-        .frame = frame,
-        .plan = event->plan,
-        .name = site ? site->name : event->argument->name,
-        .key_text = site && site->scope == MT_ITEM ? site->key : "",
-        .key = event->record.key,
-        .old_object = event->old_object,
-        .new_object = event->new_object,
-    }, &thread->hit);
+    bool hit = mt_watch_check(
+        &(struct mt_watch_event){
+            .frame = frame,
+            .plan = event->plan,
+            .name = site ? site->name : event->argument->name,
+            .key_text = site && site->scope == MT_ITEM ? site->key : "",
+            .key = event->record.key,
+            .old_object = event->old_object,
+            .new_object = event->new_object,
+        },
+        &thread->hit);
     thread->busy = false;
     return hit;
 }
@@ -296,7 +297,7 @@ static inline void write_event(struct mt_thread *thread, mt_frame *frame, struct
     if (event->done) {
         show_hit(thread, frame);
     } else {
-        thread->hit_frame = frame;     // shown when the store is done: mt_engine_settle
+        thread->hit_frame = frame; // shown when the store is done: mt_engine_settle
         thread->unsettled = true;
     }
 }
@@ -358,8 +359,7 @@ static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
     PyObject *name = site->base_object ? site->base_object : site->name_object;
 
     switch (site->scope) {
-    case MT_LOCAL:
-        return mt_frame_slot(frame, site->slot);
+    case MT_LOCAL: return mt_frame_slot(frame, site->slot);
     case MT_CELL:
         object = mt_frame_slot(frame, site->slot);
         return object && PyCell_Check(object) ? PyCell_GET(object) : NULL;
@@ -367,19 +367,19 @@ static PyObject *named_object(mt_frame *frame, const struct mt_site *site)
         if (mt_frame_namespace(frame) && PyDict_CheckExact(mt_frame_namespace(frame)) &&
             mt_lookup_dict(mt_frame_namespace(frame), name, &object) == MT_FOUND)
             return object;
-        /* fall through */              // a name in a class body may be a global
+        /* fall through */ // a name in a class body may be a global
     case MT_GLOBAL:
         if (mt_lookup_dict(mt_frame_globals(frame), name, &object) == MT_FOUND)
             return object;
         return NULL;
-    default:
-        return NULL;
+    default: return NULL;
     }
 }
 
 // Remember a container before an instruction that may change it. NULL: no room.
-static struct mt_pending *watch_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
-                           struct mt_site *site, enum mt_pending_what what, PyObject *container)
+static struct mt_pending *watch_mutation(struct mt_thread *thread, mt_frame *frame,
+                                         struct mt_plan *plan, struct mt_site *site,
+                                         enum mt_pending_what what, PyObject *container)
 {
     struct mt_pending *pending = push_pending(thread, frame, plan, site, what);
 
@@ -392,8 +392,8 @@ static struct mt_pending *watch_mutation(struct mt_thread *thread, mt_frame *fra
     else
         mt_value_capture(container, &pending->old_value);
     // The variable that an in-place operator's result goes back to is its partner's.
-    const struct mt_site *variable = what == MT_PENDING_INPLACE && site->partner >= 0
-        ? &plan->sites[site->partner] : site;
+    const struct mt_site *variable =
+        what == MT_PENDING_INPLACE && site->partner >= 0 ? &plan->sites[site->partner] : site;
     if (named_object(frame, variable) != container) {
         Py_INCREF(container);
         pending->held = true;
@@ -423,13 +423,14 @@ static void write_mutation(struct mt_thread *thread, mt_frame *frame, struct mt_
     if (mt_diff(&pending->before, &after) == MT_UNCHANGED)
         return;
     struct event event = {
-        .record = {
-            .kind = MT_MUTATED,
-            .activation = pending->activation,
-            .old_value = &pending->old_value,
-            .new_value = capture(pending->container, site->redacted, &new_value),
-            .key = key,
-        },
+        .record =
+            {
+                .kind = MT_MUTATED,
+                .activation = pending->activation,
+                .old_value = &pending->old_value,
+                .new_value = capture(pending->container, site->redacted, &new_value),
+                .key = key,
+            },
         .plan = pending->plan,
         .site = site,
         .old_object = pending->container,
@@ -443,13 +444,14 @@ static void write_pending_store(struct mt_thread *thread, mt_frame *frame,
                                 struct mt_pending *pending)
 {
     struct event event = {
-        .record = {
-            .kind = pending->kind,
-            .activation = pending->activation,
-            .old_value = &pending->old_value,
-            .new_value = &pending->new_value,
-            .key = pending->has_key ? &pending->key : NULL,
-        },
+        .record =
+            {
+                .kind = pending->kind,
+                .activation = pending->activation,
+                .old_value = &pending->old_value,
+                .new_value = &pending->new_value,
+                .key = pending->has_key ? &pending->key : NULL,
+            },
         .plan = pending->plan,
         .site = pending->site,
         .done = true,
@@ -506,8 +508,8 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame)
 // What a store site is about to do.
 struct store {
     struct mt_target old;
-    PyObject *new_object;              // borrowed; NULL: unbinds
-    const struct mt_value *key;        // of an item, if it is a scalar; else NULL
+    PyObject *new_object;       // borrowed; NULL: unbinds
+    const struct mt_value *key; // of an item, if it is a scalar; else NULL
 };
 
 // The event's kind; false: no event.
@@ -570,8 +572,8 @@ static bool settle_concat(struct mt_thread *thread, mt_frame *frame, struct mt_s
         struct mt_value new_value;
         struct event event = {
             .record = {equal ? MT_REBOUND : MT_MODIFIED, 0, pending->activation,
-                       &pending->old_value,
-                       capture(store->new_object, site->redacted, &new_value), NULL},
+                       &pending->old_value, capture(store->new_object, site->redacted, &new_value),
+                       NULL},
             .plan = pending->plan,
             .site = site,
             .new_object = store->new_object,
@@ -593,13 +595,13 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
         return;
     if (!kind_of(store, &kind))
         return;
-    const struct mt_value *old_value = store->old.found == MT_UNREADABLE ? &unknown
-        : capture(store->old.object, site->redacted, &old_space);
+    const struct mt_value *old_value = store->old.found == MT_UNREADABLE
+                                           ? &unknown
+                                           : capture(store->old.object, site->redacted, &old_space);
     const struct mt_value *new_value = capture(store->new_object, site->redacted, &new_space);
     if (store->old.certain) {
         struct event event = {
-            .record = {kind, 0, thread->call.activation, old_value, new_value,
-                       store->key},
+            .record = {kind, 0, thread->call.activation, old_value, new_value, store->key},
             .plan = plan,
             .site = site,
             .old_object = store->old.object,
@@ -638,7 +640,8 @@ static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     struct store store = {
         .old = bound_or_not(old),
         .new_object = site->op == MT_SITE_STORE_FAST
-            ? mt_frame_operand(frame, site->depth, site->second) : NULL,
+                          ? mt_frame_operand(frame, site->depth, site->second)
+                          : NULL,
     };
     write_store(thread, frame, plan, site, &store);
 }
@@ -671,8 +674,8 @@ static void store_deref(struct mt_thread *thread, mt_frame *frame, struct mt_pla
         return;
     struct store store = {
         .old = bound_or_not(PyCell_GET(cell)),
-        .new_object = site->op == MT_SITE_STORE_DEREF
-            ? mt_frame_operand(frame, site->depth, 0) : NULL,
+        .new_object = site->op == MT_SITE_STORE_DEREF ? mt_frame_operand(frame, site->depth, 0)
+                                                      : NULL,
     };
     write_store(thread, frame, plan, site, &store);
 }
@@ -695,8 +698,8 @@ static void store_attribute(struct mt_thread *thread, mt_frame *frame, struct mt
                             struct mt_site *site)
 {
     struct store store = {
-        .new_object = site->op == MT_SITE_STORE_ATTR
-            ? mt_frame_operand(frame, site->depth, 1) : NULL,
+        .new_object = site->op == MT_SITE_STORE_ATTR ? mt_frame_operand(frame, site->depth, 1)
+                                                     : NULL,
     };
 
     mt_lookup_attribute(mt_frame_operand(frame, site->depth, 0), site->name_object, &store.old);
@@ -722,8 +725,8 @@ static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     PyObject *key = mt_frame_operand(frame, site->depth, 0);
     PyObject *container = mt_frame_operand(frame, site->depth, 1);
     struct store store = {
-        .new_object = site->op == MT_SITE_STORE_ITEM
-            ? mt_frame_operand(frame, site->depth, 2) : NULL,
+        .new_object = site->op == MT_SITE_STORE_ITEM ? mt_frame_operand(frame, site->depth, 2)
+                                                     : NULL,
     };
 
     if (PySlice_Check(key) && begin_slice(thread, frame, plan, site, container))
@@ -768,15 +771,13 @@ static PyObject *bound_variable(mt_frame *frame, const struct mt_site *site)
 
     switch (site->op) {
     case MT_SITE_STORE_FAST:
-    case MT_SITE_STORE_DEREF:
-        return named_object(frame, site);
+    case MT_SITE_STORE_DEREF: return named_object(frame, site);
     case MT_SITE_STORE_NAME:
         if (!mt_frame_namespace(frame))
             return NULL;
         mt_lookup_name(mt_frame_namespace(frame), site->name_object, &target);
         return target.found == MT_FOUND ? target.object : NULL;
-    default:
-        return NULL;
+    default: return NULL;
     }
 }
 
@@ -813,12 +814,12 @@ static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_p
     }
     if (!record_mutations || !mt_snapshot_takes(left))
         return;
-    struct mt_pending *pending = watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE,
-                                                left);
+    struct mt_pending *pending =
+        watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left);
     // For `rows[i] += …` container and key lie below the operands.
     if (pending && site->partner >= 0 && plan->sites[site->partner].op == MT_SITE_STORE_ITEM)
-        pending->has_key = mt_value_capture_key(mt_frame_operand(frame, site->depth, 2),
-                                                &pending->key);
+        pending->has_key =
+            mt_value_capture_key(mt_frame_operand(frame, site->depth, 2), &pending->key);
 }
 
 static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -841,41 +842,22 @@ void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
         return;
     switch ((enum mt_site_op)site->op) {
     case MT_SITE_STORE_FAST:
-    case MT_SITE_DELETE_FAST:
-        store_fast(thread, frame, plan, site);
-        break;
+    case MT_SITE_DELETE_FAST: store_fast(thread, frame, plan, site); break;
     case MT_SITE_STORE_DEREF:
-    case MT_SITE_DELETE_DEREF:
-        store_deref(thread, frame, plan, site);
-        break;
+    case MT_SITE_DELETE_DEREF: store_deref(thread, frame, plan, site); break;
     case MT_SITE_STORE_NAME:
     case MT_SITE_DELETE_NAME:
     case MT_SITE_STORE_GLOBAL:
-    case MT_SITE_DELETE_GLOBAL:
-        store_name(thread, frame, plan, site);
-        break;
+    case MT_SITE_DELETE_GLOBAL: store_name(thread, frame, plan, site); break;
     case MT_SITE_STORE_ATTR:
-    case MT_SITE_DELETE_ATTR:
-        store_attribute(thread, frame, plan, site);
-        break;
+    case MT_SITE_DELETE_ATTR: store_attribute(thread, frame, plan, site); break;
     case MT_SITE_STORE_ITEM:
-    case MT_SITE_DELETE_ITEM:
-        store_item(thread, frame, plan, site);
-        break;
-    case MT_SITE_INPLACE:
-        begin_inplace(thread, frame, plan, site);
-        break;
-    case MT_SITE_CONCAT:
-        begin_concat(thread, frame, plan, site);
-        break;
-    case MT_SITE_CALL:
-        begin_call(thread, frame, plan, site);
-        break;
-    case MT_SITE_STORE_SLICE:
-        store_slice(thread, frame, plan, site);
-        break;
-    case MT_SITE_CONTAINER:
-        break;
+    case MT_SITE_DELETE_ITEM: store_item(thread, frame, plan, site); break;
+    case MT_SITE_INPLACE: begin_inplace(thread, frame, plan, site); break;
+    case MT_SITE_CONCAT: begin_concat(thread, frame, plan, site); break;
+    case MT_SITE_CALL: begin_call(thread, frame, plan, site); break;
+    case MT_SITE_STORE_SLICE: store_slice(thread, frame, plan, site); break;
+    case MT_SITE_CONTAINER: break;
     }
 }
 
@@ -928,10 +910,10 @@ static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *fra
     if (!argument->plain || !mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) ||
         value.tag == MT_TAG_ABSENT)
         return false;
-    mt_ring_append_scalars(&thread->ring, MT_NEW,
-                           argument->def_id ? argument->def_id
-                                            : argument_definition(plan, argument),
-                           thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, value);
+    mt_ring_append_scalars(
+        &thread->ring, MT_NEW,
+        argument->def_id ? argument->def_id : argument_definition(plan, argument),
+        thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, value);
     return true;
 }
 
@@ -946,12 +928,13 @@ static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_
     if (!object)
         return;
     struct event event = {
-        .record = {
-            .kind = MT_NEW,
-            .activation = thread->call.activation,
-            .old_value = &absent,
-            .new_value = capture(object, argument->redacted, &space),
-        },
+        .record =
+            {
+                .kind = MT_NEW,
+                .activation = thread->call.activation,
+                .old_value = &absent,
+                .new_value = capture(object, argument->redacted, &space),
+            },
         .plan = plan,
         .argument = argument,
         .new_object = object,

@@ -44,8 +44,10 @@ void mt_engine_settle(struct mt_thread *thread, mt_frame *frame);
 
 static inline bool mt_engine_unsettled(const struct mt_thread *thread, const mt_frame *frame)
 {
-    return !thread->unsettled ? false : thread->hit_frame == frame ||
-           (thread->pending_count && thread->pending[thread->pending_count - 1].frame == frame);
+    return !thread->unsettled ? false
+                              : thread->hit_frame == frame ||
+                                    (thread->pending_count &&
+                                     thread->pending[thread->pending_count - 1].frame == frame);
 }
 
 /* The plan of a frame that an event came from, with thread->call set to match. NULL:

@@ -32,8 +32,8 @@
 #define TEXT_OF(token) #token
 #define TEXT(token) TEXT_OF(token)
 
-MT_PUBLIC const char memtrace_build[] =
-    "memtrace ABI " TEXT(MT_ABI_VERSION) " " MT_SOABI " " PY_VERSION;
+MT_PUBLIC const char memtrace_build[] = "memtrace ABI " TEXT(MT_ABI_VERSION) " " MT_SOABI
+                                                                             " " PY_VERSION;
 
 // Set in a forked child until it asks for a recording of its own.
 static bool forked;
@@ -55,7 +55,7 @@ struct mt_control *memtrace_open(uint64_t buffer_bytes)
     if (mt_control)
         return mt_control;
     if (mt_buffer_create(buffer_bytes, &mt_control) != MT_OK)
-        return NULL;                   // errno says why
+        return NULL; // errno says why
     mt_status_init(mt_control->detail);
     if (!fork_handled)
         fork_handled = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;

@@ -11,7 +11,7 @@
 /* Where decoding of a packet stands. */
 struct mt_decoder {
     const uint8_t *at, *end;
-    uint64_t seq, time_ns;             /* of the event before */
+    uint64_t seq, time_ns; /* of the event before */
 };
 
 /* An event as it lies in its packet; the encodings have no tag in front. */
@@ -21,7 +21,7 @@ struct mt_raw_event {
     uint8_t kind, old_tag, new_tag, key_tag;
     bool has_key;
     uint32_t key_size, old_size, new_size;
-    const uint8_t *key;                /* old and new follow it */
+    const uint8_t *key; /* old and new follow it */
 };
 
 enum mt_decoded { MT_DECODED_EVENT, MT_DECODED_END, MT_DECODED_DAMAGED };
@@ -32,16 +32,15 @@ static inline struct mt_decoder mt_decoder_begin(const uint8_t *packet, uint32_t
 {
     struct mt_packet_header header;
     memcpy(&header, packet, sizeof header);
-    return (struct mt_decoder){ packet + sizeof header, packet + content_bytes,
-                                header.first_seq, header.timestamp_begin };
+    return (struct mt_decoder){packet + sizeof header, packet + content_bytes, header.first_seq,
+                               header.timestamp_begin};
 }
 
 /* Bytes of the encoding behind `tag`, or -1: unknown tag or cut off. */
 static inline int64_t mt_event_value_bytes(uint8_t tag, const uint8_t *at, const uint8_t *end)
 {
     // 100: length and 16-bit size, then that many bytes. 101: 16-bit size first.
-    static const uint8_t sizes[16] = { 0, 0, 0, 0, 4, 8, 8, 100, 100, 12, 101, 0, 0,
-                                       255, 255, 255 };
+    static const uint8_t sizes[16] = {0, 0, 0, 0, 4, 8, 8, 100, 100, 12, 101, 0, 0, 255, 255, 255};
     int64_t size = sizes[tag & 15], available = end - at;
     if (size >= 100) {
         int64_t head = size == 100 ? 6 : 2;
@@ -54,8 +53,7 @@ static inline int64_t mt_event_value_bytes(uint8_t tag, const uint8_t *at, const
     return tag < 16 && size <= available ? size : -1;
 }
 
-static inline enum mt_decoded mt_decode_event(struct mt_decoder *decoder,
-                                              struct mt_raw_event *ret)
+static inline enum mt_decoded mt_decode_event(struct mt_decoder *decoder, struct mt_raw_event *ret)
 {
     enum { COMPACT_BYTES = 16, EXTENDED_BYTES = 26 };
     const uint8_t *at = decoder->at, *end = decoder->end;

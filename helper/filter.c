@@ -16,7 +16,7 @@ static char library_dirs[2][1024];
 // A str entry of sys as UTF-8, or NULL.
 static const char *sys_text(const char *name)
 {
-    PyObject *object = PySys_GetObject(name);       // borrowed
+    PyObject *object = PySys_GetObject(name); // borrowed
 
     if (!object || !PyUnicode_CheckExact(object))
         return NULL;
@@ -106,7 +106,7 @@ static const char *file_of(PyCodeObject *code)
     const char *file = PyUnicode_AsUTF8(code->co_filename);
 
     if (!file)
-        PyErr_Clear();                     // lone surrogates: no glob can name it
+        PyErr_Clear(); // lone surrogates: no glob can name it
     return file ? file : "";
 }
 

@@ -98,7 +98,10 @@ uintptr_t mt_code_extra_get(PyCodeObject *code)
 {
     // co_extra: a count, then that many words (PEP 523; the struct is private to
     // codeobject.c but the same from 3.6 to 3.15).
-    const struct { Py_ssize_t size; uintptr_t words[]; } *extra = code->co_extra;
+    const struct {
+        Py_ssize_t size;
+        uintptr_t words[];
+    } *extra = code->co_extra;
 
     return extra && extra->size > extra_index ? extra->words[extra_index] : 0;
 }

@@ -277,10 +277,10 @@ static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *t
 #else
 // 3.9: the thread state became a parameter (bpo-38500).
 typedef PyObject *(*mt_eval_function)(struct _frame *, int);
-#define MT_EVAL_FUNCTION(name, function)                          \
-    static PyObject *name(mt_frame *frame, int throw_flag)        \
-    {                                                             \
-        return function(PyThreadState_Get(), frame, throw_flag);  \
+#define MT_EVAL_FUNCTION(name, function)                         \
+    static PyObject *name(mt_frame *frame, int throw_flag)       \
+    {                                                            \
+        return function(PyThreadState_Get(), frame, throw_flag); \
     }
 static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *tstate,
                                      mt_frame *frame, int throw_flag)

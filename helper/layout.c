@@ -10,20 +10,20 @@
 #include <stddef.h>
 #include <string.h>
 #if PY_VERSION_HEX < 0x030B0000
-#include <longintrepr.h>                       /* part of Python.h from 3.11 on */
+#include <longintrepr.h> /* part of Python.h from 3.11 on */
 #endif
 #if PY_VERSION_HEX >= 0x030D0000
 #include <internal/pycore_list.h>
 #endif
 #if PY_VERSION_HEX >= 0x030B0000
-#include <internal/pycore_dict.h>              /* dict keys: private to dictobject.c before */
+#include <internal/pycore_dict.h> /* dict keys: private to dictobject.c before */
 #include <internal/pycore_frame.h>
 #endif
 #if PY_VERSION_HEX >= 0x030A0000
-#include <internal/pycore_moduleobject.h>      /* private to moduleobject.c before */
+#include <internal/pycore_moduleobject.h> /* private to moduleobject.c before */
 #endif
 #if PY_VERSION_HEX >= 0x03090000
-#include <internal/pycore_interp.h>            /* split off pycore_pystate.h in 3.9 */
+#include <internal/pycore_interp.h> /* split off pycore_pystate.h in 3.9 */
 #include <internal/pycore_runtime.h>
 #endif
 #include <internal/pycore_pystate.h>
@@ -74,7 +74,7 @@ static void fill_objects(struct mt_layout *ret)
 #if PY_VERSION_HEX >= 0x030A0000
     ret->module_dict = AT(PyModuleObject, md_dict);
 #else
-    ret->module_dict = (int32_t)sizeof(PyObject);  /* the first field, in a private struct */
+    ret->module_dict = (int32_t)sizeof(PyObject); /* the first field, in a private struct */
 #endif
 }
 
@@ -131,7 +131,7 @@ static void fill_code(struct mt_layout *ret)
     ret->code_localsplus_kinds = AT(PyCodeObject, co_localspluskinds);
 #else
 #if PY_VERSION_HEX >= 0x030A0000
-    ret->code_lines = AT(PyCodeObject, co_linetable);      /* PEP 626 */
+    ret->code_lines = AT(PyCodeObject, co_linetable); /* PEP 626 */
 #else
     ret->code_lines = AT(PyCodeObject, co_lnotab);
 #endif
@@ -197,7 +197,7 @@ static void fill_frames(struct mt_layout *ret)
 
 void mt_layout_fill(struct mt_layout *ret)
 {
-    memset(ret, 0xff, sizeof(*ret));           /* -1 everywhere */
+    memset(ret, 0xff, sizeof(*ret)); /* -1 everywhere */
     ret->managed_dict_offset = 0;
     ret->managed_values_offset = 0;
     fill_objects(ret);

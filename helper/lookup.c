@@ -18,8 +18,8 @@
 #include "pyobject.h"
 
 enum {
-    KEY_DEPTH = 8,             /* tuples in tuples of a dict key */
-    KEY_ITEMS = 256,           /* items of all of them together */
+    KEY_DEPTH = 8,   /* tuples in tuples of a dict key */
+    KEY_ITEMS = 256, /* items of all of them together */
 };
 
 /* ---- equality of keys --------------------------------------------------------------------- */
@@ -183,13 +183,9 @@ static enum mt_found find_in_table(const struct mt_table *table, PyObject *key, 
     mt_pyobject_probe(table, hash, &probe);
     while (mt_pyobject_probe_next(&probe, &other, &value)) {
         switch (match_keys(key, other)) {
-        case MATCH_EQUAL:
-            *ret = value;
-            return value ? MT_FOUND : MT_ABSENT;
-        case MATCH_UNDECIDED:
-            return MT_UNREADABLE;
-        case MATCH_DIFFERENT:
-            break;
+        case MATCH_EQUAL: *ret = value; return value ? MT_FOUND : MT_ABSENT;
+        case MATCH_UNDECIDED: return MT_UNREADABLE;
+        case MATCH_DIFFERENT: break;
         }
     }
     return MT_ABSENT;
@@ -209,14 +205,13 @@ enum mt_found mt_lookup_dict(PyObject *dict, PyObject *key, PyObject **ret)
 
 static void set_unreadable(struct mt_target *ret)
 {
-    *ret = (struct mt_target){ .found = MT_UNREADABLE };
+    *ret = (struct mt_target){.found = MT_UNREADABLE};
 }
 
 static void set_found(struct mt_target *ret, PyObject *object, bool certain)
 {
-    *ret = (struct mt_target){ .found = object ? MT_FOUND : MT_ABSENT,
-                               .object = object,
-                               .certain = certain };
+    *ret = (struct mt_target){
+        .found = object ? MT_FOUND : MT_ABSENT, .object = object, .certain = certain};
 }
 
 /* A store into a dict with a plain key can't fail, unless an unknown __eq__ is in its way. */
@@ -265,9 +260,7 @@ static void target_in_member(PyObject *object, PyObject *descriptor, struct mt_t
     const char *address = (const char *)object + member->offset;
     PyObject *value;
     switch (member->type) {
-    case T_OBJECT_EX:
-        set_found(ret, *(PyObject *const *)address, writable);
-        break;
+    case T_OBJECT_EX: set_found(ret, *(PyObject *const *)address, writable); break;
     case T_OBJECT:
         /* Reads as None when unset. */
         value = *(PyObject *const *)address;
@@ -277,9 +270,7 @@ static void target_in_member(PyObject *object, PyObject *descriptor, struct mt_t
         /* Refuses anything but a bool. */
         set_found(ret, *address ? Py_True : Py_False, false);
         break;
-    default:
-        set_unreadable(ret);
-        break;
+    default: set_unreadable(ret); break;
     }
 }
 
@@ -321,12 +312,8 @@ static void target_in_instance(PyObject *object, PyObject *name, struct mt_targe
         ret->found = find_in_table(&table, name, &ret->object);
         ret->certain = ret->found != MT_UNREADABLE;
         break;
-    case MT_INSTANCE_EMPTY:
-        set_found(ret, NULL, true);
-        break;
-    case MT_INSTANCE_NO_DICT:
-        set_found(ret, NULL, false);
-        break;
+    case MT_INSTANCE_EMPTY: set_found(ret, NULL, true); break;
+    case MT_INSTANCE_NO_DICT: set_found(ret, NULL, false); break;
     }
 }
 
@@ -372,8 +359,7 @@ void mt_lookup_item(PyObject *container, PyObject *key, struct mt_target *ret)
         return;
     }
     bool is_list = type == &PyList_Type, is_bytearray = type == &PyByteArray_Type;
-    if (!is_integer(key) ||
-        (!is_list && !is_bytearray && !mt_pyobject_is_deque_type(type))) {
+    if (!is_integer(key) || (!is_list && !is_bytearray && !mt_pyobject_is_deque_type(type))) {
         set_unreadable(ret);
         return;
     }

@@ -13,15 +13,15 @@
 #include <stdbool.h>
 
 enum mt_found {
-    MT_FOUND,                  /* *ret is the object there */
-    MT_ABSENT,                 /* nothing is bound there; *ret is NULL */
-    MT_UNREADABLE,             /* only running code could tell; *ret is NULL: shown as ? */
+    MT_FOUND,      /* *ret is the object there */
+    MT_ABSENT,     /* nothing is bound there; *ret is NULL */
+    MT_UNREADABLE, /* only running code could tell; *ret is NULL: shown as ? */
 };
 
 struct mt_target {
     enum mt_found found;
-    PyObject *object;          /* borrowed */
-    bool certain;              /* the store can't fail and runs no code: an event may be
+    PyObject *object; /* borrowed */
+    bool certain;     /* the store can't fail and runs no code: an event may be
                                   written before it. Else the caller waits for the outcome. */
 };
 

@@ -4,7 +4,9 @@
 
 #include "match.h"
 
-struct pattern { const char *at, *end; };
+struct pattern {
+    const char *at, *end;
+};
 
 /* Take the next alternative off `*patterns`; false at the end. */
 static bool next_pattern(const char **patterns, struct pattern *ret)
@@ -19,7 +21,7 @@ static bool next_pattern(const char **patterns, struct pattern *ret)
         at++;
     while (end > at && end[-1] == ' ')
         end--;
-    *ret = (struct pattern){ at, end };
+    *ret = (struct pattern){at, end};
     return true;
 }
 
@@ -31,10 +33,10 @@ static bool is_continuation(char c)
 /* The UTF-8 character at `*at`, taken off; damaged bytes count one by one. */
 static uint32_t take_character(const char **at, const char *end)
 {
-    uint32_t c = (uint8_t)*(*at)++;
+    uint32_t c = (uint8_t) * (*at)++;
     if (c >= 0xc0)
         for (; *at < end && is_continuation(**at); (*at)++)
-            c = c << 6 | ((uint8_t)**at & 0x3f);
+            c = c << 6 | ((uint8_t) * *at & 0x3f);
     return c;
 }
 
@@ -85,7 +87,7 @@ static bool match_glob(struct pattern pattern, const char *text, const char *tex
 {
     // Where to go on when what follows the last * doesn't match after all: the * takes one
     // character more. An earlier * never needs another try.
-    struct pattern retry = { NULL, NULL };
+    struct pattern retry = {NULL, NULL};
     const char *retry_text = NULL;
     for (;;) {
         if (pattern.at < pattern.end && *pattern.at == '*') {

@@ -30,17 +30,17 @@
 #include <stdint.h>
 
 #define MT_ABI_VERSION 1
-#define MT_MAGIC "MEMTRACE"                   /* 8 bytes, no terminator */
-#define MT_MEMFD_NAME "memtrace"              /* /proc/PID/maps: /memfd:memtrace (deleted) */
+#define MT_MAGIC "MEMTRACE"      /* 8 bytes, no terminator */
+#define MT_MEMFD_NAME "memtrace" /* /proc/PID/maps: /memfd:memtrace (deleted) */
 
 enum {
     MT_PACKET_BYTES = 64 * 1024,
     MT_CONTROL_BYTES = 64 * 1024,
     MT_REQUEST_BYTES = 32 * 1024,
     MT_DETAIL_BYTES = 512,
-    MT_BUFFER_BYTES_MIN = 1024 * 1024,        /* smallest buffer-size accepted */
-    MT_HIT_MAX = 16,                          /* breakpoints that one event can hit */
-    MT_VALUE_BYTES_MAX = 512,                 /* upper bound of set memtrace value-size */
+    MT_BUFFER_BYTES_MIN = 1024 * 1024, /* smallest buffer-size accepted */
+    MT_HIT_MAX = 16,                   /* breakpoints that one event can hit */
+    MT_VALUE_BYTES_MAX = 512,          /* upper bound of set memtrace value-size */
 };
 
 /* ---- results ---------------------------------------------------------------- */
@@ -49,26 +49,26 @@ enum {
  * in control->detail. Numbers are ABI: append, never reorder. */
 enum mt_status {
     MT_OK = 0,
-    MT_REFUSED,                /* detail says why and what to do */
-    MT_BAD_REQUEST,            /* the request text could not be parsed; detail names the line */
-    MT_NO_MEMORY,              /* mmap, memfd_create or malloc failed */
-    MT_TRACER_PRESENT,         /* another tracer holds the only slot (CPython <= 3.11) */
-    MT_NO_TOOL_ID,             /* every sys.monitoring tool id is taken (CPython >= 3.12) */
-    MT_FINALIZING,             /* the interpreter is shutting down or not initialised */
-    MT_WRONG_VERSION,          /* buffer, recording or interpreter of another version */
-    MT_TRUNCATED,              /* reader: the data ends early */
-    MT_CORRUPT,                /* reader: the data contradicts itself */
-    MT_NOT_FOUND,              /* reader: no such event, file, or buffer */
-    MT_IO_ERROR,               /* a system call failed; detail has strerror */
-    MT_OVERWRITTEN,            /* reader: the packet was reused while it was read */
+    MT_REFUSED,        /* detail says why and what to do */
+    MT_BAD_REQUEST,    /* the request text could not be parsed; detail names the line */
+    MT_NO_MEMORY,      /* mmap, memfd_create or malloc failed */
+    MT_TRACER_PRESENT, /* another tracer holds the only slot (CPython <= 3.11) */
+    MT_NO_TOOL_ID,     /* every sys.monitoring tool id is taken (CPython >= 3.12) */
+    MT_FINALIZING,     /* the interpreter is shutting down or not initialised */
+    MT_WRONG_VERSION,  /* buffer, recording or interpreter of another version */
+    MT_TRUNCATED,      /* reader: the data ends early */
+    MT_CORRUPT,        /* reader: the data contradicts itself */
+    MT_NOT_FOUND,      /* reader: no such event, file, or buffer */
+    MT_IO_ERROR,       /* a system call failed; detail has strerror */
+    MT_OVERWRITTEN,    /* reader: the packet was reused while it was read */
 };
 
 /* What the helper is doing. */
 enum mt_state {
-    MT_STATE_OFF = 0,          /* mapped, not recording */
-    MT_STATE_ARMED,            /* a request waits for the GIL */
-    MT_STATE_ON,               /* recording */
-    MT_STATE_ENDED,            /* the interpreter finalizes or the process called exit */
+    MT_STATE_OFF = 0, /* mapped, not recording */
+    MT_STATE_ARMED,   /* a request waits for the GIL */
+    MT_STATE_ON,      /* recording */
+    MT_STATE_ENDED,   /* the interpreter finalizes or the process called exit */
 };
 
 /* ---- events ------------------------------------------------------------------ */
@@ -76,13 +76,13 @@ enum mt_state {
 enum mt_kind { MT_NEW = 0, MT_MODIFIED, MT_MUTATED, MT_REBOUND, MT_DELETED, MT_KIND_COUNT };
 
 enum mt_scope {
-    MT_ARGUMENT = 0,           /* bound by a call, on the first line of the code */
-    MT_LOCAL,                  /* STORE_FAST and the like */
-    MT_CELL,                   /* STORE_DEREF: cell and free variables */
-    MT_GLOBAL,                 /* STORE_GLOBAL */
-    MT_NAME,                   /* STORE_NAME: class and module bodies, exec */
-    MT_ATTRIBUTE,              /* STORE_ATTR */
-    MT_ITEM,                   /* STORE_SUBSCR */
+    MT_ARGUMENT = 0, /* bound by a call, on the first line of the code */
+    MT_LOCAL,        /* STORE_FAST and the like */
+    MT_CELL,         /* STORE_DEREF: cell and free variables */
+    MT_GLOBAL,       /* STORE_GLOBAL */
+    MT_NAME,         /* STORE_NAME: class and module bodies, exec */
+    MT_ATTRIBUTE,    /* STORE_ATTR */
+    MT_ITEM,         /* STORE_SUBSCR */
     MT_SCOPE_COUNT
 };
 
@@ -102,7 +102,7 @@ enum mt_scope {
  * The nested encoding is a tag byte (values of enum mt_tag, or MT_NESTED_*), then the
  * encoding of that tag. */
 enum mt_tag {
-    MT_TAG_ABSENT = 0,         /* unbound: old of NEW, new of DELETED */
+    MT_TAG_ABSENT = 0, /* unbound: old of NEW, new of DELETED */
     MT_TAG_NONE = 1,
     MT_TAG_FALSE = 2,
     MT_TAG_TRUE = 3,
@@ -113,7 +113,7 @@ enum mt_tag {
     MT_TAG_BYTES = 8,
     MT_TAG_OBJECT = 9,
     MT_TAG_COMPOUND = 10,
-    MT_TAG_UNKNOWN = 11,       /* can't be read without running code: shown as ? */
+    MT_TAG_UNKNOWN = 11, /* can't be read without running code: shown as ? */
     MT_TAG_REDACTED = 12,
 };
 
@@ -216,7 +216,7 @@ struct mt_packet_header {
     uint64_t first_seq;        /* seq of the first event, or of the next one when empty */
     uint64_t event_count;      /* events in this packet; may lag content_bits by one */
     uint32_t pid;
-    uint32_t tid;              /* 0 in MT_STREAM_DEFS */
+    uint32_t tid; /* 0 in MT_STREAM_DEFS */
 };
 
 /* Who uses a packet. `generation` is odd while the packet is being reset, and grows with
@@ -224,7 +224,7 @@ struct mt_packet_header {
  * differ or are odd (pairs with the writer's release stores in ring.c). */
 enum mt_slot_use { MT_SLOT_FREE = 0, MT_SLOT_OPEN, MT_SLOT_CLOSED, MT_SLOT_DEFS };
 struct mt_slot {
-    uint32_t use;              /* enum mt_slot_use */
+    uint32_t use; /* enum mt_slot_use */
     uint32_t tid;
     uint64_t generation;
 };
@@ -235,17 +235,17 @@ struct mt_slot {
  * and objects of a stripped interpreter by reading memory. -1: this version has no such
  * field. Filled by layout.c. */
 struct mt_layout {
-    int32_t object_type;               /* PyObject.ob_type */
-    int32_t var_size;                  /* PyVarObject.ob_size */
-    int32_t type_name;                 /* PyTypeObject.tp_name */
-    int32_t type_flags;                /* .tp_flags (unsigned long) */
+    int32_t object_type; /* PyObject.ob_type */
+    int32_t var_size;    /* PyVarObject.ob_size */
+    int32_t type_name;   /* PyTypeObject.tp_name */
+    int32_t type_flags;  /* .tp_flags (unsigned long) */
     int32_t type_basicsize;
     int32_t type_dictoffset;
     int32_t type_base;
     int32_t type_dict;
-    int32_t heap_type_cached_keys;     /* PyHeapTypeObject.ht_cached_keys (3.3+) */
-    int32_t long_digits;               /* PyLongObject's digit[]; 30-bit digits */
-    int32_t long_tag;                  /* 3.12+: lv_tag; else -1: sign and size in ob_size */
+    int32_t heap_type_cached_keys; /* PyHeapTypeObject.ht_cached_keys (3.3+) */
+    int32_t long_digits;           /* PyLongObject's digit[]; 30-bit digits */
+    int32_t long_tag;              /* 3.12+: lv_tag; else -1: sign and size in ob_size */
     int32_t float_value;
     int32_t complex_value;
     int32_t bytes_data;
@@ -258,19 +258,19 @@ struct mt_layout {
     int32_t cell_contents;
     int32_t function_qualname, module_dict;
     int32_t code_filename, code_name, code_qualname /* -1 before 3.11 */, code_first_line;
-    int32_t code_lines;                /* co_linetable, or co_lnotab before 3.10 */
-    int32_t code_bytes;                /* co_code_adaptive (3.11+: inline) or co_code (object) */
+    int32_t code_lines; /* co_linetable, or co_lnotab before 3.10 */
+    int32_t code_bytes; /* co_code_adaptive (3.11+: inline) or co_code (object) */
     int32_t code_names, code_nlocalsplus, code_localsplus_names, code_localsplus_kinds;
     int32_t code_varnames, code_cellvars, code_freevars, code_nlocals; /* before 3.11 */
     int32_t code_arg_count, code_flags;
-    int32_t tstate_frame;              /* tstate -> frame; 3.11, 3.12: -> cframe */
-    int32_t cframe_current_frame;      /* -1: tstate_frame is the frame itself */
+    int32_t tstate_frame;         /* tstate -> frame; 3.11, 3.12: -> cframe */
+    int32_t cframe_current_frame; /* -1: tstate_frame is the frame itself */
     int32_t tstate_next, tstate_interp, tstate_native_id, tstate_thread_id;
     int32_t interp_threads_head, interp_next, interp_modules;
     int32_t frame_code, frame_back, frame_locals, frame_globals, frame_builtins;
-    int32_t frame_instruction;         /* pointer into the code (3.11+), or int f_lasti */
+    int32_t frame_instruction; /* pointer into the code (3.11+), or int f_lasti */
     int32_t frame_localsplus, frame_owner /* 3.11+ */;
-    int32_t frame_object_frame;        /* PyFrameObject.f_frame; -1 before 3.11 */
+    int32_t frame_object_frame; /* PyFrameObject.f_frame; -1 before 3.11 */
     int32_t keys_log2_size, keys_kind, keys_usable, keys_nentries, keys_indices;
     int32_t managed_dict_offset;       /* from the object, negative; 0 where there is none */
     int32_t managed_values_offset;     /* pointer to PyDictValues, from the object; 0 none */
@@ -287,58 +287,58 @@ struct mt_layout {
 /* A variable breakpoint's hit: valid while a thread is stopped in memtrace_hook_hit(),
  * written by that thread just before it calls it. */
 struct mt_hit {
-    uint32_t count;                    /* of `ids` */
-    uint32_t ids[MT_HIT_MAX];          /* gdb's numbers, from the request */
+    uint32_t count;           /* of `ids` */
+    uint32_t ids[MT_HIT_MAX]; /* gdb's numbers, from the request */
     uint32_t tid;
-    uint64_t seq;                      /* of the event */
-    uint64_t tstate;                   /* PyThreadState * of the thread */
-    uint64_t frame;                    /* its frame: _PyInterpreterFrame * or PyFrameObject * */
-    char error[256];                   /* why a condition failed, or "" */
+    uint64_t seq;    /* of the event */
+    uint64_t tstate; /* PyThreadState * of the thread */
+    uint64_t frame;  /* its frame: _PyInterpreterFrame * or PyFrameObject * */
+    char error[256]; /* why a condition failed, or "" */
 };
 
 struct mt_control {
-    char magic[8];                     /* MT_MAGIC; written last */
+    char magic[8]; /* MT_MAGIC; written last */
     uint32_t abi_version;
     uint32_t control_bytes, packet_bytes, packet_count;
-    uint64_t buffer_bytes;             /* of the whole buffer */
+    uint64_t buffer_bytes; /* of the whole buffer */
     uint64_t slots_offset, packets_offset;
-    uint64_t base;                     /* where the debuggee has it mapped */
+    uint64_t base; /* where the debuggee has it mapped */
     uint8_t uuid[16];
     uint32_t pid;
-    uint32_t python_hex;               /* PY_VERSION_HEX the helper was built with */
-    char python_version[64];           /* Py_GetVersion(), as it runs */
+    uint32_t python_hex;     /* PY_VERSION_HEX the helper was built with */
+    char python_version[64]; /* Py_GetVersion(), as it runs */
     char soabi[64];
-    char driver[16];                   /* "settrace" or "monitoring" */
-    char program[256];                 /* /proc/self/exe when it began */
-    uint64_t started_ns;               /* CLOCK_MONOTONIC */
-    uint64_t started_realtime_ns;      /* CLOCK_REALTIME at the same moment */
+    char driver[16];              /* "settrace" or "monitoring" */
+    char program[256];            /* /proc/self/exe when it began */
+    uint64_t started_ns;          /* CLOCK_MONOTONIC */
+    uint64_t started_realtime_ns; /* CLOCK_REALTIME at the same moment */
 
-    uint32_t state;                    /* enum mt_state */
-    uint32_t thread_count;             /* Python threads covered at the last install */
-    uint64_t next_seq;                 /* events so far + 1 */
-    uint64_t next_packet;              /* allocation cursor, grows without end */
+    uint32_t state;        /* enum mt_state */
+    uint32_t thread_count; /* Python threads covered at the last install */
+    uint64_t next_seq;     /* events so far + 1 */
+    uint64_t next_packet;  /* allocation cursor, grows without end */
 
     /* What could not be recorded, by reason. Only grow. */
-    uint64_t lost_overwritten;         /* events in packets that were reused */
-    uint64_t lost_no_packet;           /* every packet was open or held definitions */
-    uint64_t lost_pending;             /* stores nested deeper than the pending stack */
-    uint64_t lost_definitions;         /* definitions without room */
-    uint64_t lost_foreign_tracer;      /* calls that ran under another tracer */
-    uint64_t lost_activations;         /* activations whose number was forgotten */
-    uint64_t lost_plans;               /* calls of code whose plan could not be made */
-    uint64_t defs_bytes;               /* of definitions */
+    uint64_t lost_overwritten;    /* events in packets that were reused */
+    uint64_t lost_no_packet;      /* every packet was open or held definitions */
+    uint64_t lost_pending;        /* stores nested deeper than the pending stack */
+    uint64_t lost_definitions;    /* definitions without room */
+    uint64_t lost_foreign_tracer; /* calls that ran under another tracer */
+    uint64_t lost_activations;    /* activations whose number was forgotten */
+    uint64_t lost_plans;          /* calls of code whose plan could not be made */
+    uint64_t defs_bytes;          /* of definitions */
     uint64_t codes_seen, codes_traced;
-    uint64_t tracer_holder;            /* address of another tracer's function, if any */
+    uint64_t tracer_holder; /* address of another tracer's function, if any */
     uint64_t spare_counters[16];
 
     /* Mailbox. gdb writes `request` (text, see service.c), then request_number = done_number
      * + 1 with release; the helper writes status and detail, then done_number with release. */
     uint32_t request_number;
     uint32_t done_number;
-    uint32_t status;                   /* enum mt_status of request done_number */
+    uint32_t status; /* enum mt_status of request done_number */
     uint32_t breakpoints_armed;
-    char detail[MT_DETAIL_BYTES];      /* for a person, UTF-8, "" when all is well */
-    char options[4096];                /* what is in force, in request syntax */
+    char detail[MT_DETAIL_BYTES]; /* for a person, UTF-8, "" when all is well */
+    char options[4096];           /* what is in force, in request syntax */
     char request[MT_REQUEST_BYTES];
 
     struct mt_hit hit;
@@ -391,9 +391,9 @@ MT_PUBLIC int memtrace_serve(void);
 MT_PUBLIC int memtrace_serve_here(void);
 
 /* Empty functions that gdb sets breakpoints on. */
-MT_PUBLIC void memtrace_hook_hit(void);    /* a variable breakpoint hit: control->hit */
-MT_PUBLIC void memtrace_hook_done(void);   /* a request was carried out: control->status */
-MT_PUBLIC void memtrace_hook_exit(void);   /* exit() runs: the last chance to read live */
+MT_PUBLIC void memtrace_hook_hit(void);  /* a variable breakpoint hit: control->hit */
+MT_PUBLIC void memtrace_hook_done(void); /* a request was carried out: control->status */
+MT_PUBLIC void memtrace_hook_exit(void); /* exit() runs: the last chance to read live */
 
 /* For finding the helper's build from outside: "memtrace ABI 1 cpython-311-x86_64-linux-gnu 3.11.2". */
 MT_PUBLIC extern const char memtrace_build[];

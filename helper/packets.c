@@ -33,19 +33,18 @@ static bool is_consistent(const struct mt_control *control)
 {
     uint64_t size = control->buffer_bytes, count = control->packet_count;
     uint64_t slots = control->slots_offset, packets = control->packets_offset;
-    return control->control_bytes == MT_CONTROL_BYTES &&
-           control->packet_bytes == MT_PACKET_BYTES && slots >= MT_CONTROL_BYTES &&
-           slots % sizeof(uint64_t) == 0 && packets % sizeof(uint64_t) == 0 &&
-           slots <= size && count * sizeof(struct mt_slot) <= size - slots &&
-           packets <= size && count <= (size - packets) / MT_PACKET_BYTES;
+    return control->control_bytes == MT_CONTROL_BYTES && control->packet_bytes == MT_PACKET_BYTES &&
+           slots >= MT_CONTROL_BYTES && slots % sizeof(uint64_t) == 0 &&
+           packets % sizeof(uint64_t) == 0 && slots <= size &&
+           count * sizeof(struct mt_slot) <= size - slots && packets <= size &&
+           count <= (size - packets) / MT_PACKET_BYTES;
 }
 
-enum mt_status mt_source_init_buffer(struct mt_source *source, const void *buffer,
-                                     uint64_t bytes, bool live, char *error)
+enum mt_status mt_source_init_buffer(struct mt_source *source, const void *buffer, uint64_t bytes,
+                                     bool live, char *error)
 {
     if (bytes < MT_CONTROL_BYTES)
-        return mt_packets_error(error, MT_TRUNCATED,
-                                "a memtrace buffer is larger than %llu bytes",
+        return mt_packets_error(error, MT_TRUNCATED, "a memtrace buffer is larger than %llu bytes",
                                 (unsigned long long)bytes);
     struct mt_control control;
     memcpy(&control, buffer, sizeof control);
@@ -63,10 +62,9 @@ enum mt_status mt_source_init_buffer(struct mt_source *source, const void *buffe
         return mt_packets_error(error, MT_CORRUPT,
                                 "the control block of the buffer contradicts itself");
     if (control.buffer_bytes > bytes)
-        return mt_packets_error(error, MT_TRUNCATED,
-                                "only %llu of the buffer's %llu bytes are here",
-                                (unsigned long long)bytes,
-                                (unsigned long long)control.buffer_bytes);
+        return mt_packets_error(
+            error, MT_TRUNCATED, "only %llu of the buffer's %llu bytes are here",
+            (unsigned long long)bytes, (unsigned long long)control.buffer_bytes);
     source->buffer = buffer;
     source->live = live;
     source->packet_count = control.packet_count;
@@ -80,15 +78,14 @@ enum mt_status mt_source_map(const char *path, uint64_t offset, uint64_t bytes,
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return mt_packets_error(error, errno == ENOENT ? MT_NOT_FOUND : MT_IO_ERROR, "%s: %s",
-                                path, strerror(errno));
+        return mt_packets_error(error, errno == ENOENT ? MT_NOT_FOUND : MT_IO_ERROR, "%s: %s", path,
+                                strerror(errno));
     struct stat status;
     enum mt_status result = MT_OK;
     void *memory = NULL;
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         result = mt_packets_error(error, MT_IO_ERROR, "%s is no regular file", path);
-    } else if (offset > (uint64_t)status.st_size ||
-               bytes > (uint64_t)status.st_size - offset) {
+    } else if (offset > (uint64_t)status.st_size || bytes > (uint64_t)status.st_size - offset) {
         result = mt_packets_error(error, MT_TRUNCATED, "%s has only %lld bytes", path,
                                   (long long)status.st_size);
     } else {
@@ -102,7 +99,7 @@ enum mt_status mt_source_map(const char *path, uint64_t offset, uint64_t bytes,
     }
     close(fd);
     if (result == MT_OK)
-        *ret = (struct mt_mapped){ memory, bytes };
+        *ret = (struct mt_mapped){memory, bytes};
     return result;
 }
 
@@ -161,8 +158,8 @@ typedef uint64_t __attribute__((may_alias)) any_word;
 /* Copy from a live buffer, from and to whole words. The writer may store there meanwhile;
  * the generations around the copy tell. That race is meant, so it isn't instrumented: a
  * loop, because a memcpy() would be. */
-__attribute__((no_sanitize("thread"), noinline))
-static void copy_live(void *to, const uint8_t *from, size_t bytes)
+__attribute__((no_sanitize("thread"), noinline)) static void
+copy_live(void *to, const uint8_t *from, size_t bytes)
 {
     const volatile any_word *source = (const volatile any_word *)(const void *)from;
     any_word *target = to;
@@ -197,9 +194,9 @@ static enum mt_status list_slot(const struct mt_source *source, uint32_t index, 
     // Pairs with the release store at the end of reset_packet(): its header is here.
     uint64_t generation = __atomic_load_n(&slot->generation, __ATOMIC_ACQUIRE);
     if (generation == 0)
-        return MT_OK;              // claimed for the first time, not begun yet
+        return MT_OK; // claimed for the first time, not begun yet
     const uint8_t *bytes = packet_at(source, index);
-    struct mt_packet_header header = { 0 };
+    struct mt_packet_header header = {0};
     copy_live(&header, bytes, sizeof header);
     if (generation % 2 == 1 || was_reused(source, index, generation)) {
         list->torn++;
@@ -211,7 +208,7 @@ static enum mt_status list_slot(const struct mt_source *source, uint32_t index, 
     }
     if (header.stream_id != stream)
         return MT_OK;
-    struct mt_packet where = { .index = index, .generation = generation };
+    struct mt_packet where = {.index = index, .generation = generation};
     return add(list, &header, &where);
 }
 
@@ -224,7 +221,7 @@ static enum mt_status list_file(const struct mt_mapped *file, uint32_t stream,
         memcpy(&header, file->bytes + offset, sizeof header);
         if (!is_plausible(&header, file->size - offset))
             break;
-        struct mt_packet where = { .bytes = file->bytes + offset };
+        struct mt_packet where = {.bytes = file->bytes + offset};
         if (header.stream_id == stream && header.content_bits / 8 > sizeof header &&
             add(list, &header, &where) != MT_OK)
             return MT_NO_MEMORY;
@@ -253,11 +250,10 @@ static int compare_packets(const void *left, const void *right)
 enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
                                struct mt_packet_list *ret)
 {
-    *ret = (struct mt_packet_list){ .horizon = UINT64_MAX };
+    *ret = (struct mt_packet_list){.horizon = UINT64_MAX};
     enum mt_status status = MT_OK;
     if (source->live) {
-        const struct mt_control *control =
-            (const struct mt_control *)(const void *)source->buffer;
+        const struct mt_control *control = (const struct mt_control *)(const void *)source->buffer;
         // Threads are copied one after the other. What is numbered after this moment is left
         // for the next query, so that an answer has no gaps that fill later. The last number
         // given out may still be on its way into a packet.
@@ -277,8 +273,7 @@ enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
         qsort(ret->packets, ret->count, sizeof *ret->packets, compare_packets);
     for (size_t i = 0; i < ret->count; i++) {
         struct mt_packet *packet = &ret->packets[i], *next = packet + 1;
-        bool continues = i + 1 < ret->count && next->pid == packet->pid &&
-                         next->tid == packet->tid;
+        bool continues = i + 1 < ret->count && next->pid == packet->pid && next->tid == packet->tid;
         packet->bound_seq = continues ? next->first_seq : UINT64_MAX;
     }
     return MT_OK;
@@ -341,5 +336,5 @@ void mt_packets_free(struct mt_packet_list *list)
     for (size_t i = 0; i < list->count; i++)
         free(list->packets[i].copy);
     free(list->packets);
-    *list = (struct mt_packet_list){ 0 };
+    *list = (struct mt_packet_list){0};
 }

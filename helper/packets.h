@@ -11,15 +11,18 @@
 #include "memtrace.h"
 
 /* A file of a recording, mapped. */
-struct mt_mapped { const uint8_t *bytes; size_t size; };
+struct mt_mapped {
+    const uint8_t *bytes;
+    size_t size;
+};
 
 struct mt_source {
     /* A buffer. */
-    const uint8_t *buffer;             /* NULL: a recording */
-    bool live;                         /* somebody writes to it now */
-    uint32_t packet_count;             /* checked copies of what the control block says */
+    const uint8_t *buffer; /* NULL: a recording */
+    bool live;             /* somebody writes to it now */
+    uint32_t packet_count; /* checked copies of what the control block says */
     uint64_t slots_offset, packets_offset;
-    struct mt_mapped mapping;          /* to unmap at the end; .bytes NULL: borrowed */
+    struct mt_mapped mapping; /* to unmap at the end; .bytes NULL: borrowed */
 
     /* A recording. */
     struct mt_mapped *files;
@@ -29,27 +32,27 @@ struct mt_source {
 
 /* A packet as it was when it was listed. */
 struct mt_packet {
-    const uint8_t *bytes;              /* header and events; NULL before mt_packet_fetch() */
-    uint8_t *copy;                     /* `bytes`, where it was copied: owned, else NULL */
-    uint32_t content;                  /* bytes of both */
+    const uint8_t *bytes; /* header and events; NULL before mt_packet_fetch() */
+    uint8_t *copy;        /* `bytes`, where it was copied: owned, else NULL */
+    uint32_t content;     /* bytes of both */
     uint32_t pid, tid;
     uint64_t packet_seq, first_seq, begin_ns, end_ns, discarded;
-    uint64_t bound_seq;                /* no event in it has this seq or a later one */
-    uint32_t index;                    /* in the buffer */
-    uint64_t generation;               /* its slot's */
+    uint64_t bound_seq;  /* no event in it has this seq or a later one */
+    uint32_t index;      /* in the buffer */
+    uint64_t generation; /* its slot's */
 };
 
 struct mt_packet_list {
-    struct mt_packet *packets;         /* by pid, tid, first_seq */
+    struct mt_packet *packets; /* by pid, tid, first_seq */
     size_t count, capacity;
-    uint64_t torn;                     /* dropped: reused while they were read, or damaged */
-    uint64_t horizon;                  /* live: events from this seq on came too late */
+    uint64_t torn;    /* dropped: reused while they were read, or damaged */
+    uint64_t horizon; /* live: events from this seq on came too late */
 };
 
 /* Check that `bytes` bytes at `buffer` are a buffer that this version reads, and make it the
  * source's. `error`: MT_DETAIL_BYTES. */
-enum mt_status mt_source_init_buffer(struct mt_source *source, const void *buffer,
-                                     uint64_t bytes, bool live, char *error);
+enum mt_status mt_source_init_buffer(struct mt_source *source, const void *buffer, uint64_t bytes,
+                                     bool live, char *error);
 /* Map `bytes` bytes (0: to the end) of a file. */
 enum mt_status mt_source_map(const char *path, uint64_t offset, uint64_t bytes,
                              struct mt_mapped *ret, char *error);

@@ -69,7 +69,7 @@ struct mt_site {
                               variable's name; else NULL */
     const char *name;      /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
     const char *key;       /* item: the key's expression as written; else "" */
-    bool plain;                /* a store to a local that needs no look at breakpoints, redaction
+    bool plain;            /* a store to a local that needs no look at breakpoints, redaction
                                   or the like (filled by engine) */
     uint32_t def_id;       /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
     uint32_t watch;        /* watch.c: 1 + index of its first breakpoint, 0 none */
@@ -82,7 +82,7 @@ struct mt_argument {
     uint32_t def_id;
     uint8_t redacted;
     uint32_t watch;
-    bool plain;            /* needs no look at breakpoints or redaction, is no cell (engine) */
+    bool plain; /* needs no look at breakpoints or redaction, is no cell (engine) */
 };
 
 struct mt_plan {
@@ -101,7 +101,7 @@ struct mt_plan {
     char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
     bool traced;         /* (engine) */
-    bool starts_threads;       /* the code names start_new_thread (engine) */
+    bool starts_threads; /* the code names start_new_thread (engine) */
     bool is_generator;   /* generator, coroutine, async generator */
     /* The monitoring driver's: events are on in this code; the list of such plans; a bit for
      * each code unit whose event is wanted though it is no site (NULL: none). */

@@ -10,7 +10,7 @@
 #if PY_VERSION_HEX >= 0x030B0000
 /* 3.11 moved the dict tables from a .c file into an internal header. */
 #define Py_BUILD_CORE 1
-#undef _PyGC_FINALIZED        /* 3.12: a macro here, a function there */
+#undef _PyGC_FINALIZED /* 3.12: a macro here, a function there */
 #include <internal/pycore_dict.h>
 #include <internal/pycore_moduleobject.h>
 #undef Py_BUILD_CORE
@@ -187,7 +187,7 @@ static void split_values(struct mt_table *table, const void *values)
 void mt_pyobject_dict(PyObject *dict, struct mt_table *ret)
 {
     PyDictObject *object = (PyDictObject *)dict;
-    *ret = (struct mt_table){ .keys = object->ma_keys, .used = object->ma_used };
+    *ret = (struct mt_table){.keys = object->ma_keys, .used = object->ma_used};
     if (object->ma_values)
         split_values(ret, object->ma_values);
     else
@@ -208,11 +208,11 @@ bool mt_pyobject_dict_at(const struct mt_table *table, Py_ssize_t position, PyOb
 void mt_pyobject_probe(const struct mt_table *table, Py_hash_t hash, struct mt_probe *ret)
 {
     size_t mask = keys_size(table->keys) - 1;
-    *ret = (struct mt_probe){ .table = table,
-                              .hash = (size_t)hash,
-                              .perturb = (size_t)hash,
-                              .index = (size_t)hash & mask,
-                              .mask = mask };
+    *ret = (struct mt_probe){.table = table,
+                             .hash = (size_t)hash,
+                             .perturb = (size_t)hash,
+                             .index = (size_t)hash & mask,
+                             .mask = mask};
 }
 
 bool mt_pyobject_probe_next(struct mt_probe *probe, PyObject **key, PyObject **value)
@@ -274,7 +274,7 @@ static bool inline_values(PyObject *object, struct mt_table *ret)
     if (!values)
         return false;
 #endif
-    *ret = (struct mt_table){ .keys = ((PyHeapTypeObject *)type)->ht_cached_keys, .used = -1 };
+    *ret = (struct mt_table){.keys = ((PyHeapTypeObject *)type)->ht_cached_keys, .used = -1};
     split_values(ret, values);
     return true;
 }
@@ -368,8 +368,7 @@ struct deque_block {
 };
 
 struct deque_object {
-    PyObject_VAR_HEAD
-    struct deque_block *leftblock, *rightblock;
+    PyObject_VAR_HEAD struct deque_block *leftblock, *rightblock;
     Py_ssize_t leftindex, rightindex;
     size_t state;
     Py_ssize_t maxlen;
@@ -386,7 +385,7 @@ bool mt_pyobject_is_deque_type(PyTypeObject *type)
 void mt_pyobject_deque_begin(PyObject *deque, struct mt_deque_walk *ret)
 {
     struct deque_object *object = (struct deque_object *)deque;
-    *ret = (struct mt_deque_walk){ object->leftblock, object->leftindex, Py_SIZE(deque) };
+    *ret = (struct mt_deque_walk){object->leftblock, object->leftindex, Py_SIZE(deque)};
 }
 
 PyObject *mt_pyobject_deque_next(struct mt_deque_walk *walk)
@@ -463,12 +462,9 @@ bool mt_pyobject_characters(PyObject *string, struct mt_characters *ret)
 static uint32_t character_at(const struct mt_characters *string, Py_ssize_t index)
 {
     switch (string->kind) {
-    case 1:
-        return ((const uint8_t *)string->data)[index];
-    case 2:
-        return ((const uint16_t *)string->data)[index];
-    default:
-        return ((const uint32_t *)string->data)[index];
+    case 1: return ((const uint8_t *)string->data)[index];
+    case 2: return ((const uint16_t *)string->data)[index];
+    default: return ((const uint32_t *)string->data)[index];
     }
 }
 

@@ -12,14 +12,14 @@
 #include <Python.h>
 #include <stdbool.h>
 #if PY_VERSION_HEX < 0x030B0000
-#include <longintrepr.h>       /* 3.11: part of Python.h */
+#include <longintrepr.h> /* 3.11: part of Python.h */
 #endif
 
 /* ---- int ---------------------------------------------------------------------------- */
 
 struct mt_digits {
-    const digit *digits;       /* least significant first, PyLong_SHIFT bits each */
-    size_t count;              /* 0: the number is 0 */
+    const digit *digits; /* least significant first, PyLong_SHIFT bits each */
+    size_t count;        /* 0: the number is 0 */
     bool negative;
 };
 
@@ -87,11 +87,11 @@ uint64_t mt_pyobject_leading_bits(const struct mt_digits *number, bool *rest);
 /* Keys and values of a dict, or of an instance whose attributes have no dict yet. */
 struct mt_table {
     PyDictKeysObject *keys;
-    PyObject *const *values;   /* split table: by index of the key; NULL: in the entries */
-    const uint8_t *order;      /* split table, 3.11+: indices in order of insertion */
-    int order_step;            /* 1 or -1: where the next one of `order` is */
-    Py_ssize_t slots;          /* positions to walk */
-    Py_ssize_t used;           /* items, or -1 where only walking tells */
+    PyObject *const *values; /* split table: by index of the key; NULL: in the entries */
+    const uint8_t *order;    /* split table, 3.11+: indices in order of insertion */
+    int order_step;          /* 1 or -1: where the next one of `order` is */
+    Py_ssize_t slots;        /* positions to walk */
+    Py_ssize_t used;         /* items, or -1 where only walking tells */
 };
 
 /* Of an exact dict or a subclass's dict part. */
@@ -117,9 +117,9 @@ uint64_t mt_pyobject_dict_version(PyObject *dict);
 /* ---- instances, types, modules --------------------------------------------------------- */
 
 enum mt_instance {
-    MT_INSTANCE_TABLE,         /* *ret is the table of its attributes */
-    MT_INSTANCE_EMPTY,         /* has room for a dict, but none was made yet */
-    MT_INSTANCE_NO_DICT,       /* can't have attributes of its own */
+    MT_INSTANCE_TABLE,   /* *ret is the table of its attributes */
+    MT_INSTANCE_EMPTY,   /* has room for a dict, but none was made yet */
+    MT_INSTANCE_NO_DICT, /* can't have attributes of its own */
 };
 
 /* The attributes that an object holds itself. Does not turn inline values into a dict. */
@@ -164,7 +164,7 @@ void mt_pyobject_range(PyObject *range, PyObject *ret[3]);
 struct mt_characters {
     const void *data;
     Py_ssize_t length;
-    int kind;                  /* bytes per character: 1, 2, 4 */
+    int kind; /* bytes per character: 1, 2, 4 */
     bool ascii;
 };
 bool mt_pyobject_characters(PyObject *string, struct mt_characters *ret);

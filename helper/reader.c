@@ -51,13 +51,13 @@ int mt_reader_open_memory(const void *buffer, uint64_t bytes, int writable_elsew
     struct mt_reader *reader = create(error);
     if (!reader)
         return MT_NO_MEMORY;
-    return finish_open(reader,
-                       mt_source_init_buffer(&reader->source, buffer, bytes,
-                                             writable_elsewhere != 0, error), ret);
+    return finish_open(
+        reader,
+        mt_source_init_buffer(&reader->source, buffer, bytes, writable_elsewhere != 0, error), ret);
 }
 
-int mt_reader_open_file(const char *path, uint64_t offset, uint64_t bytes,
-                        int writable_elsewhere, struct mt_reader **ret, char *error)
+int mt_reader_open_file(const char *path, uint64_t offset, uint64_t bytes, int writable_elsewhere,
+                        struct mt_reader **ret, char *error)
 {
     struct mt_reader *reader = create(error);
     if (!reader)
@@ -115,7 +115,7 @@ enum verdict { SITE_NO = 0, SITE_YES, SITE_BY_KEY };
 struct stream {
     const struct mt_packet *packet, *end;
     struct mt_decoder decoder;
-    struct mt_raw_event event;         /* the next match */
+    struct mt_raw_event event; /* the next match */
 };
 
 /* A match that was found ahead of its turn (filter.last). */
@@ -126,21 +126,24 @@ struct match {
 };
 
 /* A growing text. */
-struct text { char *bytes; size_t size, capacity; };
+struct text {
+    char *bytes;
+    size_t size, capacity;
+};
 
 struct mt_cursor {
     struct mt_reader *reader;
     struct mt_packet_list list;
-    struct mt_filter filter;           /* strings: only `variable`, the cursor's own */
-    uint8_t *verdicts;                 /* enum verdict by site id; NULL: all SITE_YES */
-    uint32_t verdict_count;            /* ids from here on are as id 0: lost */
+    struct mt_filter filter; /* strings: only `variable`, the cursor's own */
+    uint8_t *verdicts;       /* enum verdict by site id; NULL: all SITE_YES */
+    uint32_t verdict_count;  /* ids from here on are as id 0: lost */
 
     struct stream *streams;
-    struct stream **heap;              /* by seq of their next match */
+    struct stream **heap; /* by seq of their next match */
     size_t heap_size;
-    bool given;                        /* the first of the heap was given out */
+    bool given; /* the first of the heap was given out */
 
-    struct match *matches;             /* with filter.last: a heap first, then in order */
+    struct match *matches; /* with filter.last: a heap first, then in order */
     size_t match_count, match_capacity, match_next;
 
     struct text name, key_value, old_value, new_value;
@@ -184,8 +187,7 @@ static const char *type_name(uint32_t type, void *context)
 }
 
 /* Append the value's text, whole. */
-static bool append_value_text(struct mt_reader *reader, struct text *text,
-                              const struct text *value)
+static bool append_value_text(struct mt_reader *reader, struct text *text, const struct text *value)
 {
     const uint8_t *bytes = (const uint8_t *)value->bytes;
     size_t room = 256;
@@ -213,8 +215,7 @@ static const char *complete_name(struct mt_cursor *cursor, const struct mt_site_
     name->size = 0;
     bool done = text_append(name, site->name, strlen(site->name)) && text_append(name, "[", 1);
     if (done && event->has_key)
-        done = text_set_value(&cursor->key_value, event->key_tag, event->key,
-                              event->key_size) &&
+        done = text_set_value(&cursor->key_value, event->key_tag, event->key, event->key_size) &&
                append_value_text(cursor->reader, name, &cursor->key_value);
     else if (done)
         done = text_append(name, site->key, strlen(site->key));
@@ -253,8 +254,8 @@ static enum verdict judge_variable(struct mt_cursor *cursor, const char *variabl
     prefix->size = 0;
     if (!text_append(prefix, site->name, strlen(site->name)) || !text_append(prefix, "[", 1))
         return SITE_BY_KEY;
-    return mt_match_prefix(variable, prefix->bytes) || mt_match(variable, site->name)
-               ? SITE_BY_KEY : SITE_NO;
+    return mt_match_prefix(variable, prefix->bytes) || mt_match(variable, site->name) ? SITE_BY_KEY
+                                                                                      : SITE_NO;
 }
 
 static enum mt_status judge_sites(struct mt_cursor *cursor, const struct mt_filter *filter)
@@ -352,8 +353,7 @@ static bool advance(struct mt_cursor *cursor, struct stream *stream)
 {
     for (;;) {
         enum mt_decoded decoded;
-        while ((decoded = mt_decode_event(&stream->decoder, &stream->event)) ==
-               MT_DECODED_EVENT)
+        while ((decoded = mt_decode_event(&stream->decoder, &stream->event)) == MT_DECODED_EVENT)
             if (matches(cursor, &stream->event))
                 return true;
         if (stream->packet == stream->end)
@@ -469,7 +469,7 @@ static enum mt_status keep_matches_of(struct mt_cursor *cursor, struct mt_packet
     const uint8_t *at = decoder.at;
     while (status == MT_OK && mt_decode_event(&decoder, &event) == MT_DECODED_EVENT) {
         if (matches(cursor, &event)) {
-            status = keep_match(cursor, (struct match){ event.seq, event.time_ns, packet, at });
+            status = keep_match(cursor, (struct match){event.seq, event.time_ns, packet, at});
             needed = true;
         }
         at = decoder.at;
@@ -595,8 +595,7 @@ static int fill_event(struct mt_cursor *cursor, const struct mt_raw_event *raw,
     const struct mt_code_def *code = mt_catalog_code(catalog, site->code);
     const uint8_t *old_value = raw->key + raw->key_size;
     if (!text_set_value(&cursor->old_value, raw->old_tag, old_value, raw->old_size) ||
-        !text_set_value(&cursor->new_value, raw->new_tag, old_value + raw->old_size,
-                        raw->new_size))
+        !text_set_value(&cursor->new_value, raw->new_tag, old_value + raw->old_size, raw->new_size))
         return 0;
     *ret = (struct mt_event){
         .seq = raw->seq,
@@ -625,11 +624,12 @@ static int next_of_last(struct mt_cursor *cursor, struct mt_event *ret)
         return 0;
     const struct match *match = &cursor->matches[cursor->match_next++];
     // Its own seq and time are as good to widen it with as those of the event before.
-    struct mt_decoder decoder = { match->at, match->packet->bytes + match->packet->content,
-                                  match->seq, match->time_ns };
+    struct mt_decoder decoder = {match->at, match->packet->bytes + match->packet->content,
+                                 match->seq, match->time_ns};
     struct mt_raw_event event;
     return mt_decode_event(&decoder, &event) == MT_DECODED_EVENT
-               ? fill_event(cursor, &event, match->packet, ret) : 0;
+               ? fill_event(cursor, &event, match->packet, ret)
+               : 0;
 }
 
 int mt_cursor_next(struct mt_cursor *cursor, struct mt_event *ret)
@@ -663,7 +663,12 @@ const char *mt_reader_value_type(struct mt_reader *reader, const uint8_t *bytes,
 }
 
 /* Texts to give out once each. `owned` are those that were made here. */
-struct text_set { const char **texts; size_t count; char **owned; size_t owned_count; };
+struct text_set {
+    const char **texts;
+    size_t count;
+    char **owned;
+    size_t owned_count;
+};
 
 static int compare_texts(const void *left, const void *right)
 {
@@ -728,8 +733,7 @@ void mt_reader_names(struct mt_reader *reader, int what,
     free(set.texts);
 }
 
-static void count_packet(const struct mt_packet *packet, uint64_t horizon,
-                         struct mt_totals *totals)
+static void count_packet(const struct mt_packet *packet, uint64_t horizon, struct mt_totals *totals)
 {
     struct mt_decoder decoder = mt_decoder_begin(packet->bytes, packet->content);
     struct mt_raw_event event;
@@ -751,11 +755,11 @@ static void count_packet(const struct mt_packet *packet, uint64_t horizon,
 
 void mt_reader_totals(struct mt_reader *reader, struct mt_totals *ret)
 {
-    *ret = (struct mt_totals){ 0 };
+    *ret = (struct mt_totals){0};
     struct mt_packet_list list;
     if (mt_packets_list(&reader->source, MT_STREAM_EVENTS, &list) != MT_OK)
         return;
-    uint64_t discarded = 0;            // of the thread so far
+    uint64_t discarded = 0; // of the thread so far
     for (size_t i = 0; i < list.count; i++) {
         struct mt_packet *packet = &list.packets[i];
         if (i == 0 || !is_same_thread(packet - 1, packet)) {

@@ -44,24 +44,24 @@ MT_PUBLIC const struct mt_control *mt_reader_control(struct mt_reader *reader);
  * against the whole text, case counts. A comma separates alternatives. A pattern that equals
  * the text letter by letter matches too (flags[4]). */
 struct mt_filter {
-    const char *variable;      /* name: "b", "self.*", "flags[4]" */
-    const char *function;      /* qualname, or its last part */
-    const char *file;          /* path, or its last part */
+    const char *variable; /* name: "b", "self.*", "flags[4]" */
+    const char *function; /* qualname, or its last part */
+    const char *file;     /* path, or its last part */
     uint32_t thread;
-    uint32_t kinds;            /* bit 1 << kind; 0: all */
-    uint64_t since_seq;        /* events with seq > this */
-    uint64_t until_seq;        /* events with seq <= this; 0: no end */
-    uint64_t since_ns;         /* CLOCK_MONOTONIC */
+    uint32_t kinds;     /* bit 1 << kind; 0: all */
+    uint64_t since_seq; /* events with seq > this */
+    uint64_t until_seq; /* events with seq <= this; 0: no end */
+    uint64_t since_ns;  /* CLOCK_MONOTONIC */
     uint32_t activation;
-    uint64_t last;             /* only the last N that match; 0: all */
+    uint64_t last; /* only the last N that match; 0: all */
 };
 
 /* One event. Strings belong to the reader; value texts are made by mt_reader_value_text. */
 struct mt_event {
     uint64_t seq, time_ns;
     uint32_t pid, thread, activation, line, kind, scope, site;
-    const char *function, *file, *name;        /* name complete: flags[4] */
-    const uint8_t *old_bytes, *new_bytes;      /* tag, then its encoding */
+    const char *function, *file, *name;   /* name complete: flags[4] */
+    const uint8_t *old_bytes, *new_bytes; /* tag, then its encoding */
     uint32_t old_size, new_size;
 };
 
@@ -91,8 +91,8 @@ MT_PUBLIC void mt_reader_names(struct mt_reader *reader, int what,
 /* Counts over what can be read now. */
 struct mt_totals {
     uint64_t events, threads, packets, first_seq, last_seq, first_ns, last_ns;
-    uint64_t torn;             /* packets dropped: reused while they were read, or damaged */
-    uint64_t discarded;        /* sum over threads */
+    uint64_t torn;      /* packets dropped: reused while they were read, or damaged */
+    uint64_t discarded; /* sum over threads */
 };
 MT_PUBLIC void mt_reader_totals(struct mt_reader *reader, struct mt_totals *ret);
 

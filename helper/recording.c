@@ -87,13 +87,13 @@ static const char metadata_streams[] =
     "  fields := struct { u32 type; string name; };\n"
     "};\n";
 
-#define TAGS                                                                              \
-    "{ unbound = 0, none, no, yes, int32, int64, real, str, bytes, object, compound, "    \
+#define TAGS                                                                           \
+    "{ unbound = 0, none, no, yes, int32, int64, real, str, bytes, object, compound, " \
     "unknown, redacted }"
 
 static void print_event_classes(FILE *file)
 {
-    static const char *const kinds[] = { "NEW", "MODIFIED", "MUTATED", "REBOUND", "DELETED" };
+    static const char *const kinds[] = {"NEW", "MODIFIED", "MUTATED", "REBOUND", "DELETED"};
     _Static_assert(sizeof kinds / sizeof kinds[0] == MT_KIND_COUNT, "a name for every kind");
     for (int id = 0; id <= (MT_EVENT_KIND_MASK | MT_EVENT_KEY | MT_EVENT_EXTENDED); id++) {
         int kind = id & MT_EVENT_KIND_MASK;
@@ -132,8 +132,9 @@ static void print_quoted(FILE *file, const char *text, size_t size)
 
 static void print_environment(FILE *file, const struct mt_control *control)
 {
-    fprintf(file, "env {\n  domain = \"python\"; tracer_name = \"memtrace\";\n"
-                  "  memtrace_abi = %d;\n  pid = %" PRIu32 ";\n  python_version = ",
+    fprintf(file,
+            "env {\n  domain = \"python\"; tracer_name = \"memtrace\";\n"
+            "  memtrace_abi = %d;\n  pid = %" PRIu32 ";\n  python_version = ",
             MT_ABI_VERSION, control->pid);
     print_quoted(file, control->python_version, sizeof control->python_version);
     fprintf(file, ";\n  soabi = ");
@@ -160,13 +161,15 @@ static void print_metadata(FILE *file, const struct mt_control *control)
             "trace {\n"
             "  major = 1; minor = 8; byte_order = le; uuid = \"%s\";\n"
             "  packet.header := struct { u32 magic; u8 uuid[16]; u32 stream_id; };\n"
-            "};\n", uuid);
+            "};\n",
+            uuid);
     print_environment(file, control);
     fprintf(file,
             "clock {\n"
             "  name = monotonic; freq = 1000000000;\n"
             "  offset_s = %" PRIu64 "; offset = %" PRIu64 ";\n"
-            "};\n%s", offset / 1000000000u, offset % 1000000000u, metadata_streams);
+            "};\n%s",
+            offset / 1000000000u, offset % 1000000000u, metadata_streams);
     print_event_classes(file);
 }
 
@@ -176,7 +179,7 @@ static void print_metadata(FILE *file, const struct mt_control *control)
 struct saving {
     const struct mt_source *source;
     const char *path;
-    int directory;                     /* descriptor */
+    int directory; /* descriptor */
     uint64_t horizon;
     char *error;
 };
@@ -227,8 +230,8 @@ static void write_events(const struct saving *saving, FILE *file, const struct m
     const uint8_t *end = decoder.at;
     struct mt_raw_event event;
     uint64_t events = 0, end_ns = packet->begin_ns;
-    while (mt_decode_event(&decoder, &event) == MT_DECODED_EVENT &&
-           event.seq < saving->horizon && event.time_ns >= end_ns) {
+    while (mt_decode_event(&decoder, &event) == MT_DECODED_EVENT && event.seq < saving->horizon &&
+           event.time_ns >= end_ns) {
         end = decoder.at;
         end_ns = event.time_ns;
         events++;
@@ -252,7 +255,7 @@ static size_t count_stream(const struct mt_packet_list *list, size_t at)
 static enum mt_status save_events(const struct saving *saving, const struct mt_packet_list *list)
 {
     enum mt_status status = MT_OK;
-    uint32_t again = 0;                // how often the thread id was seen before
+    uint32_t again = 0; // how often the thread id was seen before
     for (size_t at = 0; at < list->count && status == MT_OK;) {
         uint32_t tid = list->packets[at].tid;
         again = at > 0 && list->packets[at - 1].tid == tid ? again + 1 : 0;
@@ -307,7 +310,7 @@ static enum mt_status save_metadata(const struct saving *saving)
 static enum mt_status save_streams(struct saving *saving)
 {
     // Definitions after the events: they hold every id that the events name.
-    struct mt_packet_list events = { 0 }, definitions = { 0 };
+    struct mt_packet_list events = {0}, definitions = {0};
     enum mt_status status = mt_packets_list(saving->source, MT_STREAM_EVENTS, &events);
     if (status == MT_OK)
         status = mt_packets_fetch(saving->source, &events);
@@ -358,7 +361,7 @@ static int open_empty_directory(const char *path, char *error)
 
 enum mt_status mt_recording_save(const struct mt_source *source, const char *path, char *error)
 {
-    struct saving saving = { .source = source, .path = path, .error = error };
+    struct saving saving = {.source = source, .path = path, .error = error};
     saving.directory = open_empty_directory(path, error);
     if (saving.directory < 0)
         return MT_IO_ERROR;
@@ -386,12 +389,11 @@ static enum mt_status open_metadata(struct mt_source *source, const char *path, 
         return mt_packets_error(error, MT_IO_ERROR, "that path is too long");
     enum mt_status status = mt_source_map(name, 0, 0, &mapped, error);
     if (status == MT_NOT_FOUND)
-        return mt_packets_error(error, MT_NOT_FOUND,
-                                "%s is no recording: it has no metadata", path);
+        return mt_packets_error(error, MT_NOT_FOUND, "%s is no recording: it has no metadata",
+                                path);
     if (status != MT_OK)
         return status;
-    source->metadata = mapped.bytes ? strndup((const char *)mapped.bytes, mapped.size)
-                                    : strdup("");
+    source->metadata = mapped.bytes ? strndup((const char *)mapped.bytes, mapped.size) : strdup("");
     if (mapped.bytes)
         munmap((void *)(uintptr_t)mapped.bytes, mapped.size);
     if (!source->metadata)
@@ -402,7 +404,8 @@ static enum mt_status open_metadata(struct mt_source *source, const char *path, 
     if (version != MT_ABI_VERSION)
         return mt_packets_error(error, MT_WRONG_VERSION,
                                 "%s has version %ld, this reader knows version %d: use the "
-                                "memtrace that recorded it", path, version, MT_ABI_VERSION);
+                                "memtrace that recorded it",
+                                path, version, MT_ABI_VERSION);
     return MT_OK;
 }
 

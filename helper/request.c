@@ -58,7 +58,7 @@ static const char *unescape(struct block *block, const char *from, size_t size)
 }
 
 struct line {
-    const char *key, *value;   // not terminated
+    const char *key, *value; // not terminated
     size_t key_size, value_size;
 };
 
@@ -150,7 +150,10 @@ static enum mt_status parse_verb(const struct line *line, enum mt_verb *ret)
 static enum mt_status parse_breakpoint_text(const struct line *line, struct block *block,
                                             struct mt_request *request)
 {
-    static const struct { const char *key; size_t offset; } texts[] = {
+    static const struct {
+        const char *key;
+        size_t offset;
+    } texts[] = {
         {"break-file", offsetof(struct mt_breakpoint, file)},
         {"break-module", offsetof(struct mt_breakpoint, module)},
         {"break-function", offsetof(struct mt_breakpoint, function)},
@@ -191,7 +194,7 @@ static enum mt_status parse_line(const struct line *line, struct block *block,
     if (key_is(line, "follow-fork"))
         return parse_flag(line, &request->follow_fork);
     if (key_is(line, "only") || key_is(line, "skip") || key_is(line, "redact"))
-        return MT_OK;                      // parse_list
+        return MT_OK; // parse_list
     if (key_is(line, "value-size")) {
         if (!parse_number(line, MT_VALUE_BYTES_MAX, &number) || number < 16)
             return mt_status_set(MT_BAD_REQUEST, "value-size is from 16 to %d bytes",
@@ -240,15 +243,20 @@ enum mt_status mt_request_parse(const char *text, struct mt_request *ret)
     size_t breakpoints = 0;
 
     *ret = (struct mt_request){
-        .verb = MT_VERB_INSTALL, .record = true, .mutations = true, .value_size = 64,
+        .verb = MT_VERB_INSTALL,
+        .record = true,
+        .mutations = true,
+        .value_size = 64,
     };
     if (text_size == MT_REQUEST_BYTES)
-        return mt_status_set(MT_BAD_REQUEST, "the request is longer than %d bytes: fewer globs "
-                                             "or breakpoints", MT_REQUEST_BYTES - 1);
+        return mt_status_set(MT_BAD_REQUEST,
+                             "the request is longer than %d bytes: fewer globs "
+                             "or breakpoints",
+                             MT_REQUEST_BYTES - 1);
     breakpoints = count_breakpoints(text);
     ret->memory_size = breakpoints * sizeof(struct mt_breakpoint) + 2 * text_size + 64;
-    ret->memory = mmap(NULL, ret->memory_size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ret->memory =
+        mmap(NULL, ret->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (ret->memory == MAP_FAILED) {
         ret->memory = NULL;
         return mt_status_set(MT_NO_MEMORY, "no memory for the request");

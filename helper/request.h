@@ -19,10 +19,10 @@ struct mt_request {
     enum mt_verb verb;
     bool all, record, rebound, mutations, follow_fork;
     uint32_t value_size;
-    const char *only, *skip, *redact;      /* lists: texts ending in '\0', the list in another */
+    const char *only, *skip, *redact; /* lists: texts ending in '\0', the list in another */
     size_t breakpoint_count;
-    struct mt_breakpoint *breakpoints;     /* in memory */
-    void *memory;                          /* one block: unescaped texts, lists, breakpoints */
+    struct mt_breakpoint *breakpoints; /* in memory */
+    void *memory;                      /* one block: unescaped texts, lists, breakpoints */
     size_t memory_size;
 };
 

@@ -72,7 +72,7 @@ static void fill_uuid(uint8_t uuid[16])
     ssize_t got = getrandom(uuid, 16, GRND_NONBLOCK);
     if (got != 16) {
         // Early boot or an old kernel. Unique is enough, it need not be secret.
-        uint64_t parts[2] = { mt_clock_ns(), (uint64_t)getpid() << 32 ^ (uintptr_t)uuid };
+        uint64_t parts[2] = {mt_clock_ns(), (uint64_t)getpid() << 32 ^ (uintptr_t)uuid};
         memcpy(uuid, parts, 16);
     }
     uuid[6] = (uuid[6] & 0x0f) | 0x40;
@@ -155,7 +155,7 @@ enum mt_status mt_buffer_create(uint64_t buffer_bytes, struct mt_control **ret)
     // fence in mt_reader_open_memory).
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(control->magic, MT_MAGIC, sizeof control->magic);
-    __atomic_store_n(&mt_control, control, __ATOMIC_RELEASE);  // pairs with mt_control users
+    __atomic_store_n(&mt_control, control, __ATOMIC_RELEASE); // pairs with mt_control users
     *ret = control;
     return MT_OK;
 }
@@ -231,13 +231,11 @@ static bool is_takeable(owner_word word, uint32_t tid)
     uint32_t holder = (uint32_t)(word >> 32);
     switch ((uint32_t)word) {
     case MT_SLOT_FREE:
-    case MT_SLOT_CLOSED:
-        return true;
+    case MT_SLOT_CLOSED: return true;
     case MT_SLOT_OPEN:
         // An open one of this very thread was left by a dead thread of the same number.
         return holder == tid || thread_is_gone(holder);
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -248,7 +246,7 @@ static void reset_packet(uint32_t index, const struct mt_packet_header *fresh)
     struct mt_packet_header *packet = packet_at(index);
     uint64_t generation = __atomic_load_n(&slot->generation, __ATOMIC_RELAXED);
     if (generation % 2 == 1)
-        generation--;  // its last owner was killed inside this function
+        generation--; // its last owner was killed inside this function
 
     // Events of the packet's former life go now. Definitions are never given away.
     if (generation > 0)
@@ -319,7 +317,7 @@ struct mt_packet_header *mt_ring_take_defs_packet(void)
 
 void mt_ring_init(struct mt_ring *ring, uint32_t tid)
 {
-    *ring = (struct mt_ring){ .tid = tid };
+    *ring = (struct mt_ring){.tid = tid};
 }
 
 void mt_ring_close(struct mt_ring *ring)
@@ -420,8 +418,7 @@ static void discard(struct mt_ring *ring)
 static inline uint64_t append(struct mt_ring *ring, const struct mt_record *record, uint64_t seq,
                               uint64_t time_ns)
 {
-    if (__builtin_expect(!ring->packet ||
-                             ring->used + bound_event(record) > MT_PACKET_BYTES, 0) &&
+    if (__builtin_expect(!ring->packet || ring->used + bound_event(record) > MT_PACKET_BYTES, 0) &&
         !open_packet(ring, seq, time_ns)) {
         discard(ring);
         return 0;

@@ -38,12 +38,12 @@ extern bool mt_ring_serialised;
 
 /* One thread's writer. Lifetime: the thread's. */
 struct mt_ring {
-    struct mt_packet_header *packet;   /* open packet, or NULL before the first event */
+    struct mt_packet_header *packet; /* open packet, or NULL before the first event */
     uint32_t packet_index;
     uint32_t tid;
-    uint32_t used;                     /* bytes of the packet in use, header included */
-    uint64_t last_seq, last_time;      /* of the event before in this packet */
-    uint64_t packet_seq;               /* of the next packet */
+    uint32_t used;                /* bytes of the packet in use, header included */
+    uint64_t last_seq, last_time; /* of the event before in this packet */
+    uint64_t packet_seq;          /* of the next packet */
     uint64_t discarded;
 };
 
@@ -57,9 +57,9 @@ struct mt_record {
     enum mt_kind kind;
     uint32_t site;
     uint32_t activation;
-    const struct mt_value *old_value;  /* never NULL: MT_TAG_ABSENT for unbound */
+    const struct mt_value *old_value; /* never NULL: MT_TAG_ABSENT for unbound */
     const struct mt_value *new_value;
-    const struct mt_value *key;        /* NULL unless an item with a scalar key */
+    const struct mt_value *key; /* NULL unless an item with a scalar key */
 };
 
 /* Number, time and append one event; commit it. Returns its seq, or 0 when there was no
@@ -68,7 +68,7 @@ uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record);
 
 /* A value of at most eight bytes, in registers: the recorder's hot path. */
 struct mt_scalar {
-    uint64_t bits;                     /* the tag's encoding, `size` bytes of it */
+    uint64_t bits; /* the tag's encoding, `size` bytes of it */
     uint8_t tag, size;
 };
 
@@ -119,9 +119,10 @@ static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind
     // Unsigned differences: what went backwards doesn't fit either.
     if (__builtin_expect(!packet || ring->used + MT_SCALAR_EVENT_BYTES > MT_PACKET_BYTES ||
                              seq - ring->last_seq > UINT16_MAX ||
-                             time_ns - ring->last_time > UINT32_MAX, 0))
-        return mt_ring_append_scalars_slow(ring, kind, site, activation, old_value, new_value,
-                                           seq, time_ns);
+                             time_ns - ring->last_time > UINT32_MAX,
+                         0))
+        return mt_ring_append_scalars_slow(ring, kind, site, activation, old_value, new_value, seq,
+                                           time_ns);
     // memtrace.h, "An event", compact: id, time, seq and tags are one word; site and
     // activation the next. What is written too much is overwritten by what follows.
     uint64_t first = (uint64_t)kind | (time_ns & UINT32_MAX) << 8 | (seq & UINT16_MAX) << 40 |

@@ -96,14 +96,9 @@ static enum mt_status dispatch(const char *text)
     if (status != MT_OK)
         return status;
     switch (request.verb) {
-    case MT_VERB_INSTALL:
-        status = install(&request);
-        break;
-    case MT_VERB_CHANGE:
-        status = change(&request);
-        break;
-    case MT_VERB_REMOVE:
-        return remove_hooks(&request);
+    case MT_VERB_INSTALL: status = install(&request); break;
+    case MT_VERB_CHANGE: status = change(&request); break;
+    case MT_VERB_REMOVE: return remove_hooks(&request);
     }
     if (status == MT_OK)
         describe_options(text);
@@ -116,7 +111,7 @@ enum mt_status mt_service_carry_out(void)
     uint32_t number = __atomic_load_n(&mt_control->request_number, __ATOMIC_ACQUIRE);
 
     if (number == mt_control->done_number)
-        return MT_OK;                  // nothing new
+        return MT_OK; // nothing new
     mt_control->detail[0] = '\0';
     enum mt_status status = dispatch(mt_control->request);
     mt_control->status = status;

@@ -10,8 +10,8 @@
 #include "pyobject.h"
 
 enum {
-    SCALAR_BYTES = 128,        /* of a str, bytes or int: longer, its address counts too */
-    SLOTS_MAX = 1024,          /* table positions looked at in a sparse dict or set */
+    SCALAR_BYTES = 128, /* of a str, bytes or int: longer, its address counts too */
+    SLOTS_MAX = 1024,   /* table positions looked at in a sparse dict or set */
 };
 
 /* ---- words ------------------------------------------------------------------------------ */
@@ -44,7 +44,7 @@ static uint64_t bytes_word(PyObject *object, uint64_t seed, const void *bytes, s
 static uint64_t double_bits(double value)
 {
     uint64_t bits;
-    value += 0.0;              /* -0.0 equals 0.0 */
+    value += 0.0; /* -0.0 equals 0.0 */
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
@@ -163,25 +163,37 @@ static void take_bytearray(PyObject *bytearray, struct mt_snapshot *ret)
 /* ---- methods ---------------------------------------------------------------------------- */
 
 static const char *const list_methods[] = {
-    "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse",
-    "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
+    "append",  "extend",      "insert",      "remove",   "pop",      "clear", "sort",
+    "reverse", "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
 };
 static const char *const dict_methods[] = {
-    "update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__", "__ior__",
-    NULL,
+    "update",      "setdefault",  "pop",     "popitem", "clear",
+    "__setitem__", "__delitem__", "__ior__", NULL,
 };
 static const char *const set_methods[] = {
-    "add", "discard", "remove", "pop", "clear", "update", "intersection_update",
-    "difference_update", "symmetric_difference_update", "__ior__", "__iand__", "__isub__",
-    "__ixor__", NULL,
+    "add",
+    "discard",
+    "remove",
+    "pop",
+    "clear",
+    "update",
+    "intersection_update",
+    "difference_update",
+    "symmetric_difference_update",
+    "__ior__",
+    "__iand__",
+    "__isub__",
+    "__ixor__",
+    NULL,
 };
 static const char *const bytearray_methods[] = {
-    "append", "extend", "insert", "remove", "pop", "clear", "reverse",
-    "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
+    "append",  "extend",      "insert",      "remove",   "pop",      "clear",
+    "reverse", "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
 };
 static const char *const deque_methods[] = {
-    "append", "appendleft", "extend", "extendleft", "insert", "remove", "pop", "popleft",
-    "clear", "rotate", "reverse", "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
+    "append",      "appendleft", "extend",   "extendleft", "insert",  "remove",
+    "pop",         "popleft",    "clear",    "rotate",     "reverse", "__setitem__",
+    "__delitem__", "__iadd__",   "__imul__", NULL,
 };
 
 /* The mutating methods of a container, or NULL. */

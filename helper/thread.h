@@ -17,21 +17,21 @@
 
 enum {
     MT_PENDING_MAX = 128,
-    MT_CALLS_MAX = 1 << 16,    /* memory is touched only as deep as calls go */
+    MT_CALLS_MAX = 1 << 16, /* memory is touched only as deep as calls go */
 };
 
 /* A call that a thread is in. */
 struct mt_call {
-    mt_frame *frame;           /* borrowed, compared only; NULL: none */
-    struct mt_plan *plan;      /* borrowed; NULL: code that is not traced */
+    mt_frame *frame;      /* borrowed, compared only; NULL: none */
+    struct mt_plan *plan; /* borrowed; NULL: code that is not traced */
     uint32_t activation;
 };
 
 enum mt_pending_what {
-    MT_PENDING_STORE,          /* a store that may fail or run code: written when it is done */
-    MT_PENDING_MUTATION,       /* a mutating call or slice store: compared when it is done */
-    MT_PENDING_INPLACE,        /* an in-place operator: compared at its partner store */
-    MT_PENDING_CONCAT,         /* a sum of str that takes its left operand out of the variable
+    MT_PENDING_STORE,    /* a store that may fail or run code: written when it is done */
+    MT_PENDING_MUTATION, /* a mutating call or slice store: compared when it is done */
+    MT_PENDING_INPLACE,  /* an in-place operator: compared at its partner store */
+    MT_PENDING_CONCAT,   /* a sum of str that takes its left operand out of the variable
                                 * that it is stored to (up to 3.10) */
 };
 
@@ -39,15 +39,15 @@ enum mt_pending_what {
  * has its entries above it. */
 struct mt_pending {
     enum mt_pending_what what;
-    mt_frame *frame;           /* borrowed: lives as long as the entry */
-    struct mt_plan *plan;      /* borrowed */
-    struct mt_site *site;      /* borrowed, of the plan */
+    mt_frame *frame;      /* borrowed: lives as long as the entry */
+    struct mt_plan *plan; /* borrowed */
+    struct mt_site *site; /* borrowed, of the plan */
     uint32_t activation;
-    enum mt_kind kind;         /* MT_PENDING_STORE */
+    enum mt_kind kind; /* MT_PENDING_STORE */
     bool has_key;
-    bool held;                 /* `container` is owned: see engine.c, "A reference, once" */
-    PyObject *container;       /* MUTATION, INPLACE */
-    Py_ssize_t length;         /* CONCAT: of the left operand */
+    bool held;           /* `container` is owned: see engine.c, "A reference, once" */
+    PyObject *container; /* MUTATION, INPLACE */
+    Py_ssize_t length;   /* CONCAT: of the left operand */
     struct mt_value old_value, new_value, key;
     struct mt_snapshot before;
 };
@@ -60,7 +60,7 @@ struct mt_thread {
      * traced code with sites, whose table starts at code unit 0 of the code at code_start. */
     mt_frame *quick_frame;
     const uint16_t *site_at;
-    uint32_t site_units;       /* of site_at */
+    uint32_t site_units; /* of site_at */
     const void *code_start;
 
     /* Traced calls that the thread is in, innermost last, where the driver sees them return
@@ -68,17 +68,17 @@ struct mt_thread {
     struct mt_call *calls;
     uint32_t call_count;
 
-    struct mt_pending *pending;            /* array of MT_PENDING_MAX */
+    struct mt_pending *pending; /* array of MT_PENDING_MAX */
     int pending_count;
-    bool unsettled;            /* pending_count or hit_frame: something waits for an outcome */
+    bool unsettled; /* pending_count or hit_frame: something waits for an outcome */
 
     /* A breakpoint hit that is shown at the frame's next instruction, when the store is done. */
-    mt_frame *hit_frame;       /* borrowed, compared only; NULL: none */
+    mt_frame *hit_frame; /* borrowed, compared only; NULL: none */
     struct mt_hit hit;
 
-    bool busy;                 /* evaluating a breakpoint's condition: record nothing */
+    bool busy; /* evaluating a breakpoint's condition: record nothing */
 
-    struct mt_thread *next, *previous;     /* list of all */
+    struct mt_thread *next, *previous; /* list of all */
 };
 
 /* The calling thread's state, made at its first call; NULL when there is no memory. */

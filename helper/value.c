@@ -20,11 +20,11 @@ enum {
     COMPARE_BYTES = 64 * 1024, /* longest contents that mt_value_compare looks at */
     TYPE_SLOTS = 4096,         /* table of type ids, a power of two */
     TYPE_PROBES = 16,
-    TYPE_DEFINITIONS = 65536,  /* no more than that, whatever the program makes up */
+    TYPE_DEFINITIONS = 65536, /* no more than that, whatever the program makes up */
 };
 
 static uint32_t budget = VALUE_SIZE;
-static const char *redact_globs = "\0";  /* each ends in '\0', the list in another; borrowed */
+static const char *redact_globs = "\0"; /* each ends in '\0', the list in another; borrowed */
 
 /* Type ids by hash of the name; hash 0: free. */
 static struct type_id {
@@ -127,8 +127,7 @@ static bool key_is_redacted(PyObject *key)
     if (!*redact_globs)
         return false;
     if (PyUnicode_Check(key) && mt_pyobject_characters(key, &characters))
-        return mt_value_is_redacted(name,
-                                    mt_pyobject_utf8(&characters, name, sizeof name, &whole));
+        return mt_value_is_redacted(name, mt_pyobject_utf8(&characters, name, sizeof name, &whole));
     if (PyBytes_Check(key)) {
         size_t size = (size_t)PyBytes_GET_SIZE(key);
         return mt_value_is_redacted(PyBytes_AS_STRING(key), size < NAME_BYTES ? size : NAME_BYTES);
@@ -147,14 +146,14 @@ static struct mt_text type_name(PyTypeObject *type, char buffer[NAME_BYTES])
         PyObject *name = ((PyHeapTypeObject *)type)->ht_name;
         if (name && PyUnicode_Check(name) && mt_pyobject_characters(name, &characters)) {
             if (characters.ascii && characters.length <= NAME_BYTES)
-                return (struct mt_text){ characters.data, (size_t)characters.length };
+                return (struct mt_text){characters.data, (size_t)characters.length};
             size_t size = mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole);
-            return (struct mt_text){ buffer, size };
+            return (struct mt_text){buffer, size};
         }
     }
     const char *dot = strrchr(type->tp_name, '.');
     const char *name = dot ? dot + 1 : type->tp_name;
-    return (struct mt_text){ name, strnlen(name, NAME_BYTES) };
+    return (struct mt_text){name, strnlen(name, NAME_BYTES)};
 }
 
 /* Never 0. */
@@ -192,7 +191,7 @@ uint32_t mt_value_type_id(PyTypeObject *type)
     if (types_defined == TYPE_DEFINITIONS)
         return 0;
     types_defined++;
-    *entry = (struct type_id){ hash, mt_defs_type(name) };
+    *entry = (struct type_id){hash, mt_defs_type(name)};
     return entry->id;
 }
 
@@ -217,7 +216,7 @@ static inline void put(struct writer *writer, const void *bytes, size_t size)
     writer->at += size;
 }
 
-#define PUT(writer, type, value) put(writer, &(type){ value }, sizeof(type))
+#define PUT(writer, type, value) put(writer, &(type){value}, sizeof(type))
 
 static uint32_t saturated32(uint64_t number)
 {
@@ -268,7 +267,7 @@ static uint8_t *put_text_header(struct writer *writer, uint8_t tag, uint64_t len
 
 static void set_size16(uint8_t *at, size_t size)
 {
-    memcpy(at, &(uint16_t){ (uint16_t)size }, 2);
+    memcpy(at, &(uint16_t){(uint16_t)size}, 2);
 }
 
 static bool put_object(struct writer *writer, uint8_t tag, PyObject *object)
@@ -390,7 +389,7 @@ struct items {
 
 static void items_begin(struct items *items, uint8_t tag, PyObject *container)
 {
-    *items = (struct items){ .tag = tag, .container = container };
+    *items = (struct items){.tag = tag, .container = container};
     switch (tag) {
     case MT_NESTED_DICT:
         mt_pyobject_dict(container, &items->table);
@@ -428,18 +427,10 @@ static bool items_next(struct items *items, PyObject **key, PyObject **value)
                 return true;
             break;
         case MT_NESTED_SET:
-        case MT_NESTED_FROZENSET:
-            *value = mt_pyobject_set_at(items->container, position);
-            break;
-        case MT_NESTED_DEQUE:
-            *value = mt_pyobject_deque_next(&items->deque);
-            break;
-        case MT_NESTED_LIST:
-            *value = PyList_GET_ITEM(items->container, position);
-            break;
-        default:
-            *value = PyTuple_GET_ITEM(items->container, position);
-            break;
+        case MT_NESTED_FROZENSET: *value = mt_pyobject_set_at(items->container, position); break;
+        case MT_NESTED_DEQUE: *value = mt_pyobject_deque_next(&items->deque); break;
+        case MT_NESTED_LIST: *value = PyList_GET_ITEM(items->container, position); break;
+        default: *value = PyTuple_GET_ITEM(items->container, position); break;
         }
         /* A list or tuple that C code is still filling has NULL items: left out. */
         if (items->tag != MT_NESTED_DICT && *value)
@@ -453,7 +444,7 @@ static bool put_pair(struct writer *writer, PyObject *key, PyObject *value)
 {
     if (room(writer) < 2)
         return false;
-    writer->end--;                     /* kept free for the ellipsis */
+    writer->end--; /* kept free for the ellipsis */
     bool fits = put_nested(writer, key);
     writer->end++;
     if (!fits)
@@ -528,7 +519,7 @@ static bool put_slice(struct writer *writer, PyObject *object)
         return put_tag(writer, MT_NESTED_ELLIPSIS);
     /* Its parts can be anything, slices too. */
     writer->parents[writer->depth++] = object;
-    PyObject *parts[3] = { slice->start, slice->stop, slice->step };
+    PyObject *parts[3] = {slice->start, slice->stop, slice->step};
     bool written = put_parts(writer, MT_NESTED_SLICE, parts, 3);
     writer->depth--;
     return written;
@@ -547,7 +538,7 @@ static struct mt_text name_of(PyObject *object, char buffer[NAME_BYTES])
         return type_name((PyTypeObject *)object, buffer);
     if (type == &PyCFunction_Type) {
         const char *c_name = ((PyCFunctionObject *)object)->m_ml->ml_name;
-        return (struct mt_text){ c_name, c_name ? strnlen(c_name, NAME_BYTES) : 0 };
+        return (struct mt_text){c_name, c_name ? strnlen(c_name, NAME_BYTES) : 0};
     }
     if (type == &PyMethod_Type) {
         object = PyMethod_GET_FUNCTION(object);
@@ -558,9 +549,9 @@ static struct mt_text name_of(PyObject *object, char buffer[NAME_BYTES])
     else if (PyModule_Check(object))
         name = mt_pyobject_module_name(object);
     if (!name || !PyUnicode_CheckExact(name) || !mt_pyobject_characters(name, &characters))
-        return (struct mt_text){ NULL, 0 };
+        return (struct mt_text){NULL, 0};
     size_t size = mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole);
-    return (struct mt_text){ buffer, size };
+    return (struct mt_text){buffer, size};
 }
 
 /* How much of a name there is room for, without a torn character at its end. */
@@ -651,7 +642,7 @@ static bool put_instance(struct writer *writer, PyObject *object)
             put_ellipsis(writer);
         return true;
     }
-    *start = MT_TAG_OBJECT;            /* which has the same fields */
+    *start = MT_TAG_OBJECT; /* which has the same fields */
     return true;
 }
 
@@ -688,7 +679,7 @@ static bool put_nested(struct writer *writer, PyObject *object)
 /* A str or bytes of its own, up to `size` bytes of it. */
 static void capture_text(PyObject *object, size_t size, struct mt_value *ret)
 {
-    struct writer writer = { .at = ret->bytes, .end = ret->bytes + 4 + 2 + size };
+    struct writer writer = {.at = ret->bytes, .end = ret->bytes + 4 + 2 + size};
     struct mt_characters characters;
     uint64_t length;
     size_t written;
@@ -728,7 +719,7 @@ void mt_value_capture_other(PyObject *object, struct mt_value *ret)
         return;
     }
     /* Behind the room for a compound's size, so that only simple values have to be moved. */
-    struct writer writer = { .at = ret->bytes + 2 };
+    struct writer writer = {.at = ret->bytes + 2};
     writer.end = writer.at + (budget < VALUE_SIZE_MIN ? VALUE_SIZE_MIN : budget);
     put_nested(&writer, object);
     size_t size = (size_t)(writer.at - (ret->bytes + 2));

@@ -15,8 +15,8 @@
 #include "ring.h"
 
 struct mt_value_options {
-    uint32_t size;             /* budget of one value in bytes, 16 to MT_VALUE_BYTES_MAX */
-    const char *redact;        /* globs, each ending in '\0', the list in another '\0';
+    uint32_t size;      /* budget of one value in bytes, 16 to MT_VALUE_BYTES_MAX */
+    const char *redact; /* globs, each ending in '\0', the list in another '\0';
                                   matched against names and str keys, ASCII case ignored;
                                   borrowed from the request text */
 };
@@ -78,8 +78,8 @@ static inline bool mt_value_scalar(PyObject *object, struct mt_scalar *ret)
         if (!mt_pyobject_two_digits(object, &large))
             return false;
         *ret = large == (int32_t)large
-            ? (struct mt_scalar){(uint32_t)large, MT_TAG_INT32, sizeof small}
-            : (struct mt_scalar){(uint64_t)large, MT_TAG_INT64, sizeof large};
+                   ? (struct mt_scalar){(uint32_t)large, MT_TAG_INT32, sizeof small}
+                   : (struct mt_scalar){(uint64_t)large, MT_TAG_INT64, sizeof large};
         return true;
     }
     if (type == &PyFloat_Type) {
@@ -112,10 +112,10 @@ bool mt_value_capture_key(PyObject *object, struct mt_value *ret);
 bool mt_value_is_redacted(const char *name, size_t size);
 
 enum mt_sameness {
-    MT_SAME_OBJECT,            /* identical */
-    MT_EQUAL,                  /* an equal int, float, bool, complex, str, bytes, None of the
+    MT_SAME_OBJECT, /* identical */
+    MT_EQUAL,       /* an equal int, float, bool, complex, str, bytes, None of the
                                   same exact type */
-    MT_DIFFERENT,              /* or undecided within 64 KiB of comparison */
+    MT_DIFFERENT,   /* or undecided within 64 KiB of comparison */
 };
 enum mt_sameness mt_value_compare(PyObject *old_object, PyObject *new_object);
 

@@ -33,8 +33,8 @@ struct input {
 
 struct output {
     char *text;
-    size_t size;               /* of `text` */
-    size_t length;             /* of the whole text; behind `size` it is only counted */
+    size_t size;   /* of `text` */
+    size_t length; /* of the whole text; behind `size` it is only counted */
 };
 
 /* `size` bytes of input, or NULL and damaged. */
@@ -124,7 +124,7 @@ static int shortest_digits(double value, char digits[DOUBLE_DIGITS_MAX + 1], int
         *point = atoi(exponent + 1) + 1;
         return n;
     }
-    return 0;  // not reached: 17 digits always read back
+    return 0; // not reached: 17 digits always read back
 }
 
 /* As repr() shows a float; `whole_suffix` is what a whole number ends with: ".0", or "" in
@@ -186,9 +186,9 @@ static void put_complex(struct output *out, double real, double imaginary)
 /* Exactly: `n` bytes of magnitude, little endian. Schoolbook division, n <= 255. */
 static void put_magnitude(struct output *out, const uint8_t *bytes, size_t n)
 {
-    uint32_t words[64] = { 0 };
+    uint32_t words[64] = {0};
     memcpy(words, bytes, n);
-    uint32_t chunks[72];       // nine decimal digits each; 255 bytes have 615 digits
+    uint32_t chunks[72]; // nine decimal digits each; 255 bytes have 615 digits
     size_t chunk_count = 0, word_count = 64;
     do {
         uint64_t rest = 0;
@@ -207,7 +207,10 @@ static void put_magnitude(struct output *out, const uint8_t *bytes, size_t n)
 }
 
 /* f * 10^exponent with 1 <= f < 10, to some 33 digits. */
-struct decimal { __float128 f; uint64_t exponent; };
+struct decimal {
+    __float128 f;
+    uint64_t exponent;
+};
 
 static struct decimal normal(__float128 f, uint64_t exponent)
 {
@@ -215,14 +218,14 @@ static struct decimal normal(__float128 f, uint64_t exponent)
         f /= 10;
         exponent++;
     }
-    return (struct decimal){ f, exponent };
+    return (struct decimal){f, exponent};
 }
 
 /* leading * 2^shift. Squaring doubles the relative error, so it stays below 2^shift's
  * number of bits * 10^-33: good for 15 digits of anything that fits a memory. */
 static struct decimal scale(__float128 leading, uint64_t shift)
 {
-    struct decimal result = normal(leading, 0), power = { 2, 0 };
+    struct decimal result = normal(leading, 0), power = {2, 0};
     for (; shift > 0; shift >>= 1) {
         if (shift & 1)
             result = normal(result.f * power.f, result.exponent + power.exponent);
@@ -232,7 +235,7 @@ static struct decimal scale(__float128 leading, uint64_t shift)
 }
 
 enum { LEADING_DIGITS = 15 };
-#define LEADING_SCALE 100000000000000u        /* 10^14 */
+#define LEADING_SCALE 100000000000000u /* 10^14 */
 
 static void put_leading_digits(struct output *out, uint64_t bits, uint64_t leading)
 {
@@ -288,7 +291,7 @@ static bool is_printable(uint32_t c)
  * are let through: a str may hold them. */
 static size_t decode_utf8(const uint8_t *at, const uint8_t *end, uint32_t *ret)
 {
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = *at;
     size_t size = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
     if (size == 0 || first >= 0xf8 || (size_t)(end - at) < size)
@@ -314,7 +317,7 @@ static char choose_quote(const uint8_t *bytes, size_t n)
 /* One ASCII character between quotes. */
 static void put_ascii(struct output *out, uint32_t c, char quote)
 {
-    char text[5] = { '\\', (char)c };
+    char text[5] = {'\\', (char)c};
     if (c == (uint32_t)quote || c == '\\')
         put_bytes(out, text, 2);
     else if (c == '\n')
@@ -352,8 +355,11 @@ static void put_str(struct output *out, struct input *in)
         else if (is_printable(c))
             put_bytes(out, (const char *)at, size);
         else
-            put_format(out, c < 0x100 ? "\\x%02" PRIx32 : c < 0x10000 ? "\\u%04" PRIx32
-                                                                     : "\\U%08" PRIx32, c);
+            put_format(out,
+                       c < 0x100     ? "\\x%02" PRIx32
+                       : c < 0x10000 ? "\\u%04" PRIx32
+                                     : "\\U%08" PRIx32,
+                       c);
         at += size;
         characters++;
     }
@@ -431,7 +437,9 @@ static void put_named(struct output *out, struct input *in)
 }
 
 /* What a container's text begins and ends with; `empty` where that isn't both together. */
-struct brackets { const char *open, *close, *empty; };
+struct brackets {
+    const char *open, *close, *empty;
+};
 
 static void put_items(struct output *out, struct input *in, struct brackets brackets, int pair,
                       int depth)
@@ -466,13 +474,13 @@ static void put_tuple(struct output *out, struct input *in, int depth)
     uint64_t length = 0;
     if (in->end - in->at >= (ptrdiff_t)sizeof length)
         memcpy(&length, in->at, sizeof length);
-    put_items(out, in, (struct brackets){ "(", length == 1 ? ",)" : ")", NULL }, 0, depth);
+    put_items(out, in, (struct brackets){"(", length == 1 ? ",)" : ")", NULL}, 0, depth);
 }
 
 /* Skips an int that is 1, if that comes next. */
 static bool skip_one(struct input *in)
 {
-    static const uint8_t one[] = { MT_TAG_INT32, 1, 0, 0, 0 };
+    static const uint8_t one[] = {MT_TAG_INT32, 1, 0, 0, 0};
     if (in->end - in->at < (ptrdiff_t)sizeof one || memcmp(in->at, one, sizeof one) != 0)
         return false;
     in->at += sizeof one;
@@ -544,22 +552,16 @@ static void put_value(struct output *out, struct input *in, uint8_t tag, int dep
         put_complex(out, real, take_double(in));
         return;
     }
-    case MT_NESTED_LIST:
-        put_items(out, in, (struct brackets){ "[", "]", NULL }, 0, depth);
-        return;
+    case MT_NESTED_LIST: put_items(out, in, (struct brackets){"[", "]", NULL}, 0, depth); return;
     case MT_NESTED_TUPLE: put_tuple(out, in, depth); return;
-    case MT_NESTED_SET:
-        put_items(out, in, (struct brackets){ "{", "}", "set()" }, 0, depth);
-        return;
+    case MT_NESTED_SET: put_items(out, in, (struct brackets){"{", "}", "set()"}, 0, depth); return;
     case MT_NESTED_FROZENSET:
-        put_items(out, in, (struct brackets){ "frozenset({", "})", "frozenset()" }, 0, depth);
+        put_items(out, in, (struct brackets){"frozenset({", "})", "frozenset()"}, 0, depth);
         return;
     case MT_NESTED_DEQUE:
-        put_items(out, in, (struct brackets){ "deque([", "])", NULL }, 0, depth);
+        put_items(out, in, (struct brackets){"deque([", "])", NULL}, 0, depth);
         return;
-    case MT_NESTED_DICT:
-        put_items(out, in, (struct brackets){ "{", "}", NULL }, 1, depth);
-        return;
+    case MT_NESTED_DICT: put_items(out, in, (struct brackets){"{", "}", NULL}, 1, depth); return;
     case MT_NESTED_BYTEARRAY:
         put(out, "bytearray(");
         put_bytes_value(out, in);
@@ -589,8 +591,8 @@ static void finish(struct output *out, size_t size)
 size_t mt_value_text(const uint8_t *bytes, uint32_t bytes_size, mt_type_name_fn *type_name_fn,
                      void *context, char *text, size_t size)
 {
-    struct input in = { bytes, bytes + bytes_size, false, type_name_fn, context };
-    struct output out = { text, size, 0 };
+    struct input in = {bytes, bytes + bytes_size, false, type_name_fn, context};
+    struct output out = {text, size, 0};
     put_nested(&out, &in, 0);
     if (in.damaged || in.at != in.end) {
         out.length = 0;
@@ -604,8 +606,8 @@ int32_t mt_value_encoded_size(uint8_t tag, const uint8_t *encoding, size_t avail
 {
     // The text's own walk finds the end: an output without room only counts.
     char none[1];
-    struct input in = { encoding, encoding + available, false, NULL, NULL };
-    struct output out = { none, 0, 0 };
+    struct input in = {encoding, encoding + available, false, NULL, NULL};
+    struct output out = {none, 0, 0};
     put_value(&out, &in, tag, 0);
     return in.damaged ? -1 : (int32_t)(in.at - encoding);
 }
@@ -616,8 +618,11 @@ static const char *builtin_type(uint8_t tag)
     switch (tag) {
     case MT_TAG_ABSENT: return "";
     case MT_TAG_NONE: return "NoneType";
-    case MT_TAG_FALSE: case MT_TAG_TRUE: return "bool";
-    case MT_TAG_INT32: case MT_TAG_INT64: case MT_NESTED_BIGINT: return "int";
+    case MT_TAG_FALSE:
+    case MT_TAG_TRUE: return "bool";
+    case MT_TAG_INT32:
+    case MT_TAG_INT64:
+    case MT_NESTED_BIGINT: return "int";
     case MT_TAG_FLOAT: return "float";
     case MT_TAG_STR: return "str";
     case MT_TAG_BYTES: return "bytes";
@@ -635,10 +640,10 @@ static const char *builtin_type(uint8_t tag)
     }
 }
 
-const char *mt_value_type(const uint8_t *bytes, uint32_t bytes_size,
-                          mt_type_name_fn *type_name_fn, void *context)
+const char *mt_value_type(const uint8_t *bytes, uint32_t bytes_size, mt_type_name_fn *type_name_fn,
+                          void *context)
 {
-    struct input in = { bytes, bytes + bytes_size, false, type_name_fn, context };
+    struct input in = {bytes, bytes + bytes_size, false, type_name_fn, context};
     uint8_t tag = (uint8_t)take_unsigned(&in, 1);
     if (tag == MT_TAG_COMPOUND) {
         take(&in, 2);

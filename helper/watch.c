@@ -11,16 +11,16 @@
 
 // An armed breakpoint: the request's, and what was made of it.
 struct watch {
-    const struct mt_breakpoint *breakpoint;    // borrowed from the request in force
-    char base[256];                // target without its last [key]
-    bool is_item;                  // the target ends in [key]
-    bool has_key;                  // and the key is a literal: `key`
+    const struct mt_breakpoint *breakpoint; // borrowed from the request in force
+    char base[256];                         // target without its last [key]
+    bool is_item;                           // the target ends in [key]
+    bool has_key;                           // and the key is a literal: `key`
     struct mt_value key;
-    char key_text[128];            // as the person wrote it
-    PyObject *condition;           // owned code object, NULL for none
+    char key_text[128];  // as the person wrote it
+    PyObject *condition; // owned code object, NULL for none
 };
 
-static struct watch *watches;      // watch_count of them; NULL when there are none
+static struct watch *watches; // watch_count of them; NULL when there are none
 static uint32_t watch_count;
 
 // ---- targets ---------------------------------------------------------------------------
@@ -44,9 +44,9 @@ static int last_subscript(const char *target)
 static bool parse_key(const char *text, struct mt_value *ret)
 {
     PyObject *type, *error, *traceback, *scope = NULL, *object = NULL;
-    bool literal = text[strspn(text, " -+0123456789.eExXabcdefABCDEF_")] == '\0' ||
-                   *text == '\'' || *text == '"' || !strncmp(text, "b'", 2) ||
-                   !strcmp(text, "None") || !strcmp(text, "True") || !strcmp(text, "False");
+    bool literal = text[strspn(text, " -+0123456789.eExXabcdefABCDEF_")] == '\0' || *text == '\'' ||
+                   *text == '"' || !strncmp(text, "b'", 2) || !strcmp(text, "None") ||
+                   !strcmp(text, "True") || !strcmp(text, "False");
 
     if (!literal)
         return false;
@@ -75,8 +75,8 @@ static void parse_target(const char *target, struct watch *ret)
     ret->is_item = open > 0;
     if (!ret->is_item)
         return;
-    snprintf(ret->key_text, sizeof ret->key_text, "%.*s",
-             (int)strlen(target) - open - 2, target + open + 1);
+    snprintf(ret->key_text, sizeof ret->key_text, "%.*s", (int)strlen(target) - open - 2,
+             target + open + 1);
     ret->has_key = parse_key(ret->key_text, &ret->key);
 }
 
@@ -128,8 +128,8 @@ static enum mt_status compile_condition(struct watch *watch)
 
     if (!*watch->breakpoint->condition)
         return MT_OK;
-    watch->condition = Py_CompileString(watch->breakpoint->condition, "<memtrace condition>",
-                                        Py_eval_input);
+    watch->condition =
+        Py_CompileString(watch->breakpoint->condition, "<memtrace condition>", Py_eval_input);
     if (watch->condition)
         return MT_OK;
     describe_error(error, sizeof error);
@@ -216,8 +216,8 @@ static PyObject *frame_variables(mt_frame *frame, const struct mt_plan *plan)
     if (namespace && PyDict_Update(variables, namespace) < 0)
         goto failed;
     for (int slot = 0; slot < mt_code_slot_count(code); slot++) {
-        PyObject *name = mt_code_slot_name(code, slot);        // borrowed
-        PyObject *value = mt_frame_slot(frame, slot);          // borrowed
+        PyObject *name = mt_code_slot_name(code, slot); // borrowed
+        PyObject *value = mt_frame_slot(frame, slot);   // borrowed
         if (value && mt_code_slot_is_cell(code, slot) && PyCell_Check(value))
             value = PyCell_GET(value);
         if (put(variables, name, value) < 0)
@@ -258,8 +258,8 @@ static bool condition_holds(const struct watch *watch, const struct mt_watch_eve
 
     PyErr_Fetch(&saved_type, &saved_error, &saved_traceback);
     PyObject *scope = event_scope(event);
-    PyObject *result = scope ? PyEval_EvalCode(watch->condition, mt_frame_globals(event->frame),
-                                               scope) : NULL;
+    PyObject *result =
+        scope ? PyEval_EvalCode(watch->condition, mt_frame_globals(event->frame), scope) : NULL;
     if (result)
         truth = PyObject_IsTrue(result);
     Py_XDECREF(result);
@@ -290,7 +290,8 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
     ret->error[0] = '\0';
     for (uint32_t i = 0; i < watch_count && ret->count < MT_HIT_MAX; i++) {
         struct watch *watch = &watches[i];
-        if (!target_matches(watch, event) || !applies_to_code(watch, event->plan->code, event->plan))
+        if (!target_matches(watch, event) ||
+            !applies_to_code(watch, event->plan->code, event->plan))
             continue;
         if (watch->condition && !condition_holds(watch, event, ret->error, sizeof ret->error))
             continue;

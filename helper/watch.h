@@ -32,8 +32,8 @@ uint32_t mt_watch_applies(PyCodeObject *code, const struct mt_plan *plan, enum m
 struct mt_watch_event {
     mt_frame *frame;
     const struct mt_plan *plan;
-    const char *name;                  /* of an item: its container's */
-    const char *key_text;              /* of an item without `key` */
+    const char *name;     /* of an item: its container's */
+    const char *key_text; /* of an item without `key` */
     const struct mt_value *key;
     PyObject *old_object, *new_object;
 };

@@ -33,7 +33,7 @@ static const char hostile_source[] =
     "        ran.append('__eq__')\n"
     "        return True\n";
 
-static PyObject *py_globals;   /* borrowed from __main__ */
+static PyObject *py_globals; /* borrowed from __main__ */
 
 static void py_exec(const char *source)
 {
@@ -74,9 +74,9 @@ static void py_start(void)
 /* What must be the same after as before: reference counts of an object, of all that it
  * refers to and that these refer to, and the exception that is set. */
 struct py_watch {
-    PyObject *objects;         /* owned list: the object, its type, referents */
+    PyObject *objects; /* owned list: the object, its type, referents */
     Py_ssize_t *counts;
-    PyObject *exception;       /* owned: the pending exception */
+    PyObject *exception; /* owned: the pending exception */
 };
 
 static struct py_watch py_watch_begin(PyObject *object)

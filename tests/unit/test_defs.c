@@ -13,9 +13,10 @@ static int set_up(void **state)
 {
     static struct fixture fixture;
     char error[MT_DETAIL_BYTES];
-    fixture = (struct fixture){ .control = open_buffer(MT_BUFFER_BYTES_MIN) };
+    fixture = (struct fixture){.control = open_buffer(MT_BUFFER_BYTES_MIN)};
     assert_int_equal(mt_source_init_buffer(&fixture.source, fixture.control,
-                                           fixture.control->buffer_bytes, true, error), MT_OK);
+                                           fixture.control->buffer_bytes, true, error),
+                     MT_OK);
     *state = &fixture;
     return 0;
 }
@@ -71,15 +72,16 @@ static void test_defs_that_come_later_are_seen_at_the_next_refresh(void **state)
 static void test_defs_write_a_nul_as_its_symbol(void **state)
 {
     mt_defs_type(TEXT("a\0b"));
-    assert_string_equal(mt_catalog_type(refresh(*state), 1), "a\xe2\x90\x80" "b");
+    assert_string_equal(mt_catalog_type(refresh(*state), 1), "a\xe2\x90\x80"
+                                                             "b");
 }
 
 static void test_defs_cut_a_long_text_between_characters(void **state)
 {
     static char text[6000];
     memset(text, 'x', sizeof text);
-    memcpy(text + 4095, "\xc3\xa9", 2);  // é across the cut
-    mt_defs_type((struct mt_text){ text, sizeof text });
+    memcpy(text + 4095, "\xc3\xa9", 2); // é across the cut
+    mt_defs_type((struct mt_text){text, sizeof text});
     assert_int_equal(strlen(mt_catalog_type(refresh(*state), 1)), 4095);
 }
 
@@ -101,12 +103,12 @@ static void test_defs_without_room_are_counted_and_have_no_id(void **state)
     static char text[4096];
     memset(text, 'x', sizeof text);
     uint32_t defined = 0;
-    while (mt_defs_type((struct mt_text){ text, sizeof text }) != 0)
+    while (mt_defs_type((struct mt_text){text, sizeof text}) != 0)
         defined++;
     // Half of the packets, each of which takes fifteen.
     assert_int_equal(defined, fixture->control->packet_count / 2 * 15);
     assert_int_equal(fixture->control->lost_definitions, 1);
-    assert_int_equal(mt_defs_code(TEXT(""), (struct mt_text){ text, sizeof text }, 1), 0);
+    assert_int_equal(mt_defs_code(TEXT(""), (struct mt_text){text, sizeof text}, 1), 0);
     assert_int_equal(fixture->control->lost_definitions, 2);
     assert_int_equal(strlen(mt_catalog_type(refresh(fixture), defined)), 4096);
     assert_string_equal(mt_catalog_code(&fixture->catalog, 1)->qualname, "?");
@@ -123,8 +125,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_defs_cut_a_long_text_between_characters, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_defs_survive_a_ring_that_wraps, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_defs_without_room_are_counted_and_have_no_id,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_defs_without_room_are_counted_and_have_no_id, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,8 @@
 
 static struct mt_snapshot snapshot(uint32_t count, uint64_t length)
 {
-    struct mt_snapshot result = { .container = 0x1000, .length = length, .count = count,
-                                  .whole = count == length };
+    struct mt_snapshot result = {
+        .container = 0x1000, .length = length, .count = count, .whole = count == length};
     for (uint32_t i = 0; i < count; i++)
         result.items[i] = 100 + i;
     return result;
@@ -61,7 +61,7 @@ static void test_diff_another_version_of_whole_equal_contents_is_unchanged(void 
 
 static void test_diff_of_no_snapshot_is_undecided(void **state)
 {
-    struct mt_snapshot none = { 0 };
+    struct mt_snapshot none = {0};
     assert_int_equal(mt_diff(&none, &none), MT_UNDECIDED);
 }
 

@@ -19,7 +19,7 @@ enum certainty { CERTAIN, NOT_CERTAIN };
 static void check(const char *what, const struct mt_target *target, const char *expected,
                   enum certainty certainty)
 {
-    static const char *const found_names[] = { "found", "absent", "unreadable" };
+    static const char *const found_names[] = {"found", "absent", "unreadable"};
     if (expected == ABSENT || expected == UNREADABLE) {
         enum mt_found found = expected == ABSENT ? MT_ABSENT : MT_UNREADABLE;
         if (target->found != found)

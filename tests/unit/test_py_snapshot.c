@@ -132,10 +132,19 @@ static void test_snapshot_runs_no_code_of_the_items(void **state)
 static void test_snapshot_takes_exact_containers_only(void **state)
 {
     static const char *const others[] = {
-        "None", "'text'", "(1,)", "frozenset()", "type('L', (list,), {})()",
-        "type('D', (dict,), {})()", "collections.OrderedDict()", "memoryview(b'')",
-        "type('S', (set,), {})()", "type('Q', (collections.deque,), {})()",
-        "type('collections.deque', (), {})()", "object.__new__(hostile(object))", "list",
+        "None",
+        "'text'",
+        "(1,)",
+        "frozenset()",
+        "type('L', (list,), {})()",
+        "type('D', (dict,), {})()",
+        "collections.OrderedDict()",
+        "memoryview(b'')",
+        "type('S', (set,), {})()",
+        "type('Q', (collections.deque,), {})()",
+        "type('collections.deque', (), {})()",
+        "object.__new__(hostile(object))",
+        "list",
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct mt_snapshot snapshot;
@@ -170,7 +179,7 @@ static void assert_methods(const char *container, const char *mutating)
             assert_true(mt_snapshot_method(name));
     }
 #if PY_VERSION_HEX >= 0x03090000
-    assert_int_equal(found, listed);   /* dict.__ior__ came with 3.9 */
+    assert_int_equal(found, listed); /* dict.__ior__ came with 3.9 */
 #endif
     Py_DECREF(names);
     Py_DECREF(object);

@@ -1,6 +1,6 @@
 /* value.c in an embedded interpreter: what is captured, as the reader's text; what stays
  * untouched; comparison, type ids, redaction. */
-#define _GNU_SOURCE 1          /* memmem */
+#define _GNU_SOURCE 1 /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 static void configure(uint32_t size, const char *redact)
 {
-    mt_value_configure(&(struct mt_value_options){ .size = size, .redact = redact });
+    mt_value_configure(&(struct mt_value_options){.size = size, .redact = redact});
 }
 
 /* The name that was defined for a type id, read back from the buffer: all definitions here
@@ -96,16 +96,75 @@ static void assert_repr(const char *source)
 static void test_value_shows_scalars_as_repr_does(void **state)
 {
     static const char *const sources[] = {
-        "None", "True", "False", "0", "1", "-1", "30", "255", "256", "-6", "2**29", "2**30 - 1",
-        "2**30", "-2**30", "2**31 - 1", "2**31", "-2**31", "-2**31 - 1", "2**60", "2**62",
-        "2**63 - 1", "-2**63", "0.0", "-0.0", "1.5", "1e16", "1e300", "float('inf')",
-        "float('nan')", "0.1", "1+2j", "-0.0j", "''", "'text'", "'it\\'s'", "b''", "b'a\\x00\\xff'",
-        "'\\x00'", "'\\xe9\\u20ac\\U0001f600'", "bytearray(b'xy')", "bytearray()",
-        "2**63", "-2**63 - 1", "2**64 - 1", "2**64", "-10**30", "10**100", "2**150 + 1",
-        "range(3)", "range(1, 10, -2)", "slice(1, None, 2)", "[]", "()", "{}", "set()",
-        "frozenset()", "[1, 'a', None]", "(1,)", "(1, (2, [3]))", "{'a': 1, 'b': [2]}", "{5}",
-        "frozenset({'x'})", "collections.deque([1, 2])", "collections.deque()", "[1.5, b'x', 1j]",
-        "{1: 2, None: 3.5, (1, 2): 4}", "[2**100]", "[[[]]]", "[range(2)]",
+        "None",
+        "True",
+        "False",
+        "0",
+        "1",
+        "-1",
+        "30",
+        "255",
+        "256",
+        "-6",
+        "2**29",
+        "2**30 - 1",
+        "2**30",
+        "-2**30",
+        "2**31 - 1",
+        "2**31",
+        "-2**31",
+        "-2**31 - 1",
+        "2**60",
+        "2**62",
+        "2**63 - 1",
+        "-2**63",
+        "0.0",
+        "-0.0",
+        "1.5",
+        "1e16",
+        "1e300",
+        "float('inf')",
+        "float('nan')",
+        "0.1",
+        "1+2j",
+        "-0.0j",
+        "''",
+        "'text'",
+        "'it\\'s'",
+        "b''",
+        "b'a\\x00\\xff'",
+        "'\\x00'",
+        "'\\xe9\\u20ac\\U0001f600'",
+        "bytearray(b'xy')",
+        "bytearray()",
+        "2**63",
+        "-2**63 - 1",
+        "2**64 - 1",
+        "2**64",
+        "-10**30",
+        "10**100",
+        "2**150 + 1",
+        "range(3)",
+        "range(1, 10, -2)",
+        "slice(1, None, 2)",
+        "[]",
+        "()",
+        "{}",
+        "set()",
+        "frozenset()",
+        "[1, 'a', None]",
+        "(1,)",
+        "(1, (2, [3]))",
+        "{'a': 1, 'b': [2]}",
+        "{5}",
+        "frozenset({'x'})",
+        "collections.deque([1, 2])",
+        "collections.deque()",
+        "[1.5, b'x', 1j]",
+        "{1: 2, None: 3.5, (1, 2): 4}",
+        "[2**100]",
+        "[[[]]]",
+        "[range(2)]",
     };
     configure(128, NULL);
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
@@ -152,8 +211,7 @@ static void test_value_counts_the_items_that_have_no_room(void **state)
     configure(64, NULL);
     assert_text("list(range(1000))", "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … 990 more]");
     assert_text("tuple(range(11))", "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … 1 more)");
-    assert_text("{i: i for i in range(1000)}",
-                "{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, … 995 more}");
+    assert_text("{i: i for i in range(1000)}", "{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, … 995 more}");
     assert_text("collections.deque(range(1000), 900)",
                 "deque([100, 101, 102, 103, 104, 105, 106, 107, 108, 109, … 890 more])");
 }

@@ -16,7 +16,7 @@
 #include "packets.h"
 
 #define ASSERT_SEQS(reader, expected, ...) \
-    assert_string_equal(seqs(reader, (struct mt_filter){ __VA_ARGS__ }), expected)
+    assert_string_equal(seqs(reader, (struct mt_filter){__VA_ARGS__}), expected)
 
 /* A small bank: two functions, three kinds of targets, two threads (their numbers made up). */
 enum { FIRST_THREAD = 4711, SECOND_THREAD = 4712 };
@@ -32,14 +32,14 @@ static uint64_t append_key(struct mt_ring *ring, uint32_t site, uint32_t activat
                            struct mt_value key)
 {
     struct mt_value old_value = value_absent(), new_value = value_int(1);
-    struct mt_record record = { MT_NEW, site, activation, &old_value, &new_value, &key };
+    struct mt_record record = {MT_NEW, site, activation, &old_value, &new_value, &key};
     return mt_ring_append(ring, &record);
 }
 
 static int set_up(void **state)
 {
     static struct bank bank;
-    bank = (struct bank){ .control = open_buffer(MT_BUFFER_BYTES_MIN) };
+    bank = (struct bank){.control = open_buffer(MT_BUFFER_BYTES_MIN)};
     uint32_t transfer = mt_defs_code(TEXT("/srv/bank.py"), TEXT("transfer"), 10);
     uint32_t method = mt_defs_code(TEXT("/srv/model.py"), TEXT("Account.close"), 20);
     bank.balance = mt_defs_site(transfer, 12, MT_LOCAL, TEXT("balance"), TEXT(""));
@@ -107,7 +107,7 @@ static const char *const bank_lines[] = {
 static void test_reader_gives_events_of_all_threads_in_order(void **state)
 {
     struct bank *bank = *state;
-    assert_lines(bank->reader, (struct mt_filter){ 0 }, bank_lines, 7);
+    assert_lines(bank->reader, (struct mt_filter){0}, bank_lines, 7);
 }
 
 static void test_reader_filters_by_variable(void **state)
@@ -163,7 +163,7 @@ static void test_reader_gives_the_last_that_match(void **state)
     ASSERT_SEQS(reader, "4 5", .thread = SECOND_THREAD, .last = 2);
     ASSERT_SEQS(reader, "3 4", .until_seq = 4, .last = 2);
     ASSERT_SEQS(reader, "", .variable = "nothing", .last = 2);
-    assert_lines(reader, (struct mt_filter){ .last = 2 }, bank_lines + 5, 2);
+    assert_lines(reader, (struct mt_filter){.last = 2}, bank_lines + 5, 2);
 }
 
 static void test_reader_gives_the_same_by_merging_and_by_last(void **state)
@@ -171,9 +171,9 @@ static void test_reader_gives_the_same_by_merging_and_by_last(void **state)
     struct bank *bank = *state;
     for (int32_t i = 0; i < 60000; i++)
         append_int(i % 7 < 3 ? &bank->first : &bank->second, i % 5 ? bank->balance : 2, i);
-    struct mt_cursor *all = query(bank->reader, (struct mt_filter){ .variable = "balance" });
-    struct mt_cursor *last = query(bank->reader, (struct mt_filter){ .variable = "balance",
-                                                                     .last = 1u << 30 });
+    struct mt_cursor *all = query(bank->reader, (struct mt_filter){.variable = "balance"});
+    struct mt_cursor *last =
+        query(bank->reader, (struct mt_filter){.variable = "balance", .last = 1u << 30});
     struct mt_event a, b;
     uint64_t count = 0;
     while (mt_cursor_next(all, &a)) {
@@ -194,7 +194,7 @@ static void test_reader_gives_the_same_by_merging_and_by_last(void **state)
 static void test_reader_sees_later_events_in_a_later_query_only(void **state)
 {
     struct bank *bank = *state;
-    struct mt_cursor *cursor = query(bank->reader, (struct mt_filter){ .since_seq = 6 });
+    struct mt_cursor *cursor = query(bank->reader, (struct mt_filter){.since_seq = 6});
     uint32_t code = mt_defs_code(TEXT("late.py"), TEXT("late"), 1);
     uint32_t site = mt_defs_site(code, 2, MT_LOCAL, TEXT("late"), TEXT(""));
     append_int(&bank->first, site, 1);
@@ -203,8 +203,8 @@ static void test_reader_sees_later_events_in_a_later_query_only(void **state)
     assert_int_equal(event.seq, 7);
     assert_int_equal(mt_cursor_next(cursor, &event), 0);
     mt_cursor_close(cursor);
-    static const char *const late[] = { "4711 late.py:late:2 1 late 0>1" };
-    assert_lines(bank->reader, (struct mt_filter){ .since_seq = 7 }, late, 1);
+    static const char *const late[] = {"4711 late.py:late:2 1 late 0>1"};
+    assert_lines(bank->reader, (struct mt_filter){.since_seq = 7}, late, 1);
 }
 
 static void test_reader_shows_lost_definitions_as_such(void **state)
@@ -212,8 +212,8 @@ static void test_reader_shows_lost_definitions_as_such(void **state)
     struct bank *bank = *state;
     append_int(&bank->first, 0, 1);
     append_int(&bank->first, 99999, 2);
-    static const char *const lost[] = { "4711 ?:?:0 1 ? 0>1", "4711 ?:?:0 1 ? 1>2" };
-    assert_lines(bank->reader, (struct mt_filter){ .since_seq = 7 }, lost, 2);
+    static const char *const lost[] = {"4711 ?:?:0 1 ? 0>1", "4711 ?:?:0 1 ? 1>2"};
+    assert_lines(bank->reader, (struct mt_filter){.since_seq = 7}, lost, 2);
     ASSERT_SEQS(bank->reader, "8 9", .variable = "[?]");
 }
 
@@ -270,11 +270,12 @@ static void test_reader_drops_and_counts_a_packet_that_is_being_reset(void **sta
 static void test_reader_drops_a_packet_that_was_reused_since_it_was_listed(void **state)
 {
     struct bank *bank = *state;
-    struct mt_source source = { 0 };
+    struct mt_source source = {0};
     struct mt_packet_list list;
     char error[MT_DETAIL_BYTES];
-    assert_int_equal(mt_source_init_buffer(&source, bank->control, bank->control->buffer_bytes,
-                                           true, error), MT_OK);
+    assert_int_equal(
+        mt_source_init_buffer(&source, bank->control, bank->control->buffer_bytes, true, error),
+        MT_OK);
     assert_int_equal(mt_packets_list(&source, MT_STREAM_EVENTS, &list), MT_OK);
     assert_int_equal(list.count, 2);
     while (bank->control->lost_overwritten == 0)
@@ -350,7 +351,9 @@ static void ignore_name(const char *text, void *context)
 static void exercise(struct mt_reader *reader)
 {
     static const struct mt_filter filters[] = {
-        { 0 }, { .variable = "*a*", .last = 5 }, { .function = "trans*", .file = "*.py" },
+        {0},
+        {.variable = "*a*", .last = 5},
+        {.function = "trans*", .file = "*.py"},
     };
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
         struct mt_cursor *cursor = query(reader, filters[i]);
@@ -388,8 +391,8 @@ static void test_reader_survives_any_damage(void **state)
     uint64_t size = copy->buffer_bytes;
     // Where it hurts: the control block, the slots, and the packets that are in use.
     uint64_t packets = copy->packets_offset;
-    uint64_t bases[] = { 0, copy->slots_offset, packets, packets + MT_PACKET_BYTES,
-                         packets + 2 * MT_PACKET_BYTES };
+    uint64_t bases[] = {0, copy->slots_offset, packets, packets + MT_PACKET_BYTES,
+                        packets + 2 * MT_PACKET_BYTES};
     random_state = 2463534242u;
     uint32_t opened = 0;
     for (int round = 0; round < 3000; round++) {
@@ -452,18 +455,29 @@ static void test_reader_finds_the_buffer_in_a_core(void **state)
 {
     struct bank *bank = *state;
     uint64_t size = bank->control->buffer_bytes;
-    struct { Elf64_Ehdr header; Elf64_Phdr segments[3]; } head = {
-        .header = {
-            .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1 },
-            .e_type = ET_CORE, .e_machine = EM_X86_64, .e_version = 1,
-            .e_phoff = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
-        },
-        .segments = {
-            { .p_type = PT_NOTE, .p_offset = 4096, .p_filesz = size },
-            { .p_type = PT_LOAD, .p_offset = 0, .p_filesz = 4096, .p_vaddr = 0x1000 },
-            { .p_type = PT_LOAD, .p_offset = 4096, .p_filesz = size,
-              .p_vaddr = (uintptr_t)bank->control },
-        },
+    struct {
+        Elf64_Ehdr header;
+        Elf64_Phdr segments[3];
+    } head = {
+        .header =
+            {
+                .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1},
+                .e_type = ET_CORE,
+                .e_machine = EM_X86_64,
+                .e_version = 1,
+                .e_phoff = sizeof(Elf64_Ehdr),
+                .e_phentsize = sizeof(Elf64_Phdr),
+                .e_phnum = 3,
+            },
+        .segments =
+            {
+                {.p_type = PT_NOTE, .p_offset = 4096, .p_filesz = size},
+                {.p_type = PT_LOAD, .p_offset = 0, .p_filesz = 4096, .p_vaddr = 0x1000},
+                {.p_type = PT_LOAD,
+                 .p_offset = 4096,
+                 .p_filesz = size,
+                 .p_vaddr = (uintptr_t)bank->control},
+            },
     };
     char path[96], *directory = make_directory();
     uint8_t *core = calloc(1, 4096 + size);
@@ -474,7 +488,7 @@ static void test_reader_finds_the_buffer_in_a_core(void **state)
     write_file(path, core, 4096 + size);
     struct mt_reader *reader = NULL;
     assert_int_equal(open_core(path, &reader), MT_OK);
-    assert_lines(reader, (struct mt_filter){ 0 }, bank_lines, 7);
+    assert_lines(reader, (struct mt_filter){0}, bank_lines, 7);
     assert_int_equal(mt_reader_control(reader)->pid, getpid());
     mt_reader_close(reader);
 
@@ -558,10 +572,10 @@ static void test_saved_recording_reads_the_same(void **state)
     save(bank->reader, path);
     struct mt_reader *saved = open_directory(path);
     assert_null(mt_reader_control(saved));
-    assert_lines(saved, (struct mt_filter){ 0 }, bank_lines, 7);
+    assert_lines(saved, (struct mt_filter){0}, bank_lines, 7);
     save(saved, again);
     struct mt_reader *twice = open_directory(again);
-    assert_lines(twice, (struct mt_filter){ 0 }, bank_lines, 7);
+    assert_lines(twice, (struct mt_filter){0}, bank_lines, 7);
     mt_reader_close(twice);
     mt_reader_close(saved);
     remove_directory(directory);
@@ -636,7 +650,7 @@ static void test_saved_recording_opens_in_babeltrace(void **state)
     double number = 2.5;
     append(&bank->second, MT_MUTATED, bank->balance, value_of(MT_TAG_FLOAT, &number, 8),
            value_str("text"));
-    bank->first.last_time -= (uint64_t)5 << 32;  // an extended one
+    bank->first.last_time -= (uint64_t)5 << 32; // an extended one
     append_int(&bank->first, bank->balance, 9);
     char path[96], text[16384], *directory = make_directory();
     snprintf(path, sizeof path, "%s/trace", directory);
@@ -681,8 +695,7 @@ static void test_saved_recording_of_a_wrapped_ring_opens_in_babeltrace(void **st
     assert_int_equal(saved_totals.last_ns, totals.last_ns);
     mt_reader_close(saved);
     char command[160], text[256];
-    snprintf(command, sizeof command, "babeltrace2 '%s' | grep -c 'MODIFIED.*new_tag'",
-             path);
+    snprintf(command, sizeof command, "babeltrace2 '%s' | grep -c 'MODIFIED.*new_tag'", path);
     FILE *pipe = popen(command, "r");
     assert_non_null(fgets(text, sizeof text, pipe));
     pclose(pipe);
@@ -747,7 +760,7 @@ static void test_reader_survives_any_damage_of_a_recording(void **state)
     char path[96], name[128], *directory = make_directory();
     snprintf(path, sizeof path, "%s/trace", directory);
     save(bank->reader, path);
-    static const char *const files[] = { "definitions", "thread-4711" };
+    static const char *const files[] = {"definitions", "thread-4711"};
     random_state = 88172645u;
     for (int f = 0; f < 2; f++) {
         snprintf(name, sizeof name, "%s/%s", path, files[f]);

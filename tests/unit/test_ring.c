@@ -46,8 +46,7 @@ static void test_buffer_says_where_everything_is(void **state)
     assert_memory_equal(control->magic, MT_MAGIC, 8);
     assert_int_equal(control->abi_version, MT_ABI_VERSION);
     assert_int_equal(control->packet_count, MT_BUFFER_BYTES_MIN / MT_PACKET_BYTES - 2);
-    assert_int_equal(control->packets_offset +
-                         (uint64_t)control->packet_count * MT_PACKET_BYTES,
+    assert_int_equal(control->packets_offset + (uint64_t)control->packet_count * MT_PACKET_BYTES,
                      control->buffer_bytes);
     assert_int_equal(control->base, (uintptr_t)control);
     assert_int_equal(control->pid, getpid());
@@ -59,8 +58,7 @@ static void test_buffer_says_where_everything_is(void **state)
 static void test_buffer_of_many_packets_has_room_for_their_slots(void **state)
 {
     struct mt_control *control = open_buffer((uint64_t)1 << 30);
-    uint64_t slots_end = control->slots_offset +
-                         control->packet_count * sizeof(struct mt_slot);
+    uint64_t slots_end = control->slots_offset + control->packet_count * sizeof(struct mt_slot);
     assert_true(slots_end <= control->packets_offset);
     assert_int_equal(control->packets_offset % MT_PACKET_BYTES, 0);
     assert_true(control->packets_offset + (uint64_t)control->packet_count * MT_PACKET_BYTES <=
@@ -169,16 +167,16 @@ static void test_ring_goes_extended_where_the_difference_does_not_fit(void **sta
     struct mt_ring ring;
     mt_ring_init(&ring, own_tid());
     append_int(&ring, 1, 1);
-    control->next_seq += UINT16_MAX - 1;      // the largest step that fits
+    control->next_seq += UINT16_MAX - 1; // the largest step that fits
     append_int(&ring, 1, 2);
-    control->next_seq += UINT16_MAX;          // one more
+    control->next_seq += UINT16_MAX; // one more
     append_int(&ring, 1, 3);
-    ring.last_time -= (uint64_t)5 << 32;      // as if the event before was 21 s ago
+    ring.last_time -= (uint64_t)5 << 32; // as if the event before was 21 s ago
     append_int(&ring, 1, 4);
     struct mt_decoder decoder = decode_ring(&ring);
     struct mt_raw_event event;
-    bool extended[] = { false, false, true, true };
-    uint64_t seqs_expected[] = { 1, 65536, 131072, 131073 };
+    bool extended[] = {false, false, true, true};
+    uint64_t seqs_expected[] = {1, 65536, 131072, 131073};
     for (int i = 0; i < 4; i++) {
         assert_int_equal((*decoder.at & MT_EVENT_EXTENDED) != 0, extended[i]);
         assert_int_equal(mt_decode_event(&decoder, &event), MT_DECODED_EVENT);
@@ -198,7 +196,7 @@ static void test_ring_keeps_keys_and_long_values(void **state)
     text[300] = '\0';
     struct mt_value old_value = value_str("short"), new_value = value_str(text);
     struct mt_value key = value_str("a key longer than a scalar");
-    struct mt_record record = { MT_MODIFIED, 3, 2, &old_value, &new_value, &key };
+    struct mt_record record = {MT_MODIFIED, 3, 2, &old_value, &new_value, &key};
     mt_ring_append(&ring, &record);
     struct mt_decoder decoder = decode_ring(&ring);
     struct mt_raw_event event;
@@ -239,7 +237,7 @@ static void test_ring_counts_what_it_drops(void **state)
 {
     struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);
     for (uint32_t i = 0; i < control->packet_count; i++)
-        slots(control)[i] = (struct mt_slot){ .use = MT_SLOT_DEFS };
+        slots(control)[i] = (struct mt_slot){.use = MT_SLOT_DEFS};
     struct mt_ring ring;
     mt_ring_init(&ring, own_tid());
     errno = 4711;
@@ -256,7 +254,10 @@ static void test_ring_counts_what_it_drops(void **state)
 }
 
 /* A thread that leaves its packet open, or holds it until told to end. */
-struct other { uint32_t tid; pthread_barrier_t *ready, *end; };
+struct other {
+    uint32_t tid;
+    pthread_barrier_t *ready, *end;
+};
 
 static void *write_one_event(void *argument)
 {
@@ -289,7 +290,7 @@ static void wait_until_gone(uint32_t tid)
 static void test_ring_takes_back_the_packet_of_a_dead_thread(void **state)
 {
     struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);
-    struct other other = { 0 };
+    struct other other = {0};
     pthread_t thread;
     pthread_create(&thread, NULL, write_one_event, &other);
     pthread_join(thread, NULL);
@@ -311,7 +312,7 @@ static void test_ring_leaves_the_open_packet_of_a_live_thread_alone(void **state
     pthread_barrier_t ready, end;
     pthread_barrier_init(&ready, NULL, 2);
     pthread_barrier_init(&end, NULL, 2);
-    struct other other = { .ready = &ready, .end = &end };
+    struct other other = {.ready = &ready, .end = &end};
     pthread_t thread;
     pthread_create(&thread, NULL, write_one_event, &other);
     pthread_barrier_wait(&ready);
@@ -346,7 +347,11 @@ static void test_ring_gives_at_most_half_of_the_buffer_to_definitions(void **sta
 
 enum { WRITERS = 4, EVENTS_EACH = 60000 };
 
-struct writing { uint32_t writer; uint32_t done; pthread_barrier_t *start; };
+struct writing {
+    uint32_t writer;
+    uint32_t done;
+    pthread_barrier_t *start;
+};
 
 /* Both values of an event tell its writer and number, so that a mixture would show. */
 static void *write_events(void *argument)
@@ -361,7 +366,7 @@ static void *write_events(void *argument)
         append(&ring, MT_MODIFIED, writing->writer + 1, value, value);
     }
     mt_ring_close(&ring);
-    __atomic_store_n(&writing->done, 1, __ATOMIC_RELEASE);  // pairs with all_done()
+    __atomic_store_n(&writing->done, 1, __ATOMIC_RELEASE); // pairs with all_done()
     return NULL;
 }
 
@@ -376,9 +381,9 @@ static bool all_done(struct writing *writings)
 /* Every event that can be read is whole and in order. Returns how many there were. */
 static uint64_t check_events(struct mt_reader *reader)
 {
-    struct mt_cursor *cursor = query(reader, (struct mt_filter){ 0 });
+    struct mt_cursor *cursor = query(reader, (struct mt_filter){0});
     struct mt_event event;
-    uint64_t last_seq = 0, count = 0, last_stamp[WRITERS] = { 0 };
+    uint64_t last_seq = 0, count = 0, last_stamp[WRITERS] = {0};
     while (mt_cursor_next(cursor, &event)) {
         uint64_t stamp;
         assert_true(event.seq > last_seq);
@@ -403,10 +408,10 @@ static void test_ring_shows_readers_whole_events_while_threads_write(void **stat
     struct mt_reader *reader = open_live(control);
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, WRITERS + 1);
-    struct writing writings[WRITERS] = { 0 };
+    struct writing writings[WRITERS] = {0};
     pthread_t threads[WRITERS];
     for (uint32_t i = 0; i < WRITERS; i++) {
-        writings[i] = (struct writing){ .writer = i, .start = &start };
+        writings[i] = (struct writing){.writer = i, .start = &start};
         pthread_create(&threads[i], NULL, write_events, &writings[i]);
     }
     pthread_barrier_wait(&start);

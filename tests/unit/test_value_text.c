@@ -7,7 +7,10 @@
 #include "value_text.h"
 
 /* An encoding under construction. */
-struct code { uint8_t bytes[1024]; uint32_t size; };
+struct code {
+    uint8_t bytes[1024];
+    uint32_t size;
+};
 
 static void add(struct code *code, const void *bytes, size_t size)
 {
@@ -52,7 +55,7 @@ static void add_object(struct code *code, uint8_t tag, uint32_t type, uint64_t a
 
 static struct code compound(const struct code *inner)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_number(&code, MT_TAG_COMPOUND, 1);
     add_number(&code, inner->size, 2);
     add(&code, inner->bytes, inner->size);
@@ -61,7 +64,7 @@ static struct code compound(const struct code *inner)
 
 static const char *type_name(uint32_t type, void *context)
 {
-    static const char *const names[] = { "", "Account", "function", "Money" };
+    static const char *const names[] = {"", "Account", "function", "Money"};
     return type < 4 ? names[type] : "";
 }
 
@@ -86,7 +89,7 @@ static const char *text_of_nested(const struct code *inner)
 
 static void assert_float(double number, const char *expected)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_number(&code, MT_TAG_FLOAT, 1);
     add(&code, &number, sizeof number);
     assert_string_equal(text_of(&code), expected);
@@ -94,29 +97,31 @@ static void assert_float(double number, const char *expected)
 
 static void assert_str(const char *bytes, size_t size, uint32_t length, const char *expected)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_text(&code, MT_TAG_STR, length, bytes, size);
     assert_string_equal(text_of(&code), expected);
 }
 
-#define ASSERT_STR(bytes, length, expected) \
-    assert_str(bytes, sizeof bytes - 1, length, expected)
+#define ASSERT_STR(bytes, length, expected) assert_str(bytes, sizeof bytes - 1, length, expected)
 
 static void assert_bytes(const char *bytes, size_t size, uint32_t length, const char *expected)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_text(&code, MT_TAG_BYTES, length, bytes, size);
     assert_string_equal(text_of(&code), expected);
 }
 
 static void test_text_of_what_has_only_a_tag(void **state)
 {
-    static const struct { uint8_t tag; const char *text; } cases[] = {
-        { MT_TAG_ABSENT, "" }, { MT_TAG_NONE, "None" }, { MT_TAG_FALSE, "False" },
-        { MT_TAG_TRUE, "True" }, { MT_TAG_UNKNOWN, "?" }, { MT_TAG_REDACTED, "<redacted>" },
+    static const struct {
+        uint8_t tag;
+        const char *text;
+    } cases[] = {
+        {MT_TAG_ABSENT, ""},   {MT_TAG_NONE, "None"}, {MT_TAG_FALSE, "False"},
+        {MT_TAG_TRUE, "True"}, {MT_TAG_UNKNOWN, "?"}, {MT_TAG_REDACTED, "<redacted>"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct code code = { .size = 0 };
+        struct code code = {.size = 0};
         add_number(&code, cases[i].tag, 1);
         assert_string_equal(text_of(&code), cases[i].text);
     }
@@ -124,7 +129,7 @@ static void test_text_of_what_has_only_a_tag(void **state)
 
 static void test_text_of_ints(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_int(&code, INT32_MIN);
     assert_string_equal(text_of(&code), "-2147483648");
     code.size = 0;
@@ -144,8 +149,8 @@ static void add_big(struct code *code, int negative, uint64_t bits, uint64_t lea
 
 static void test_text_of_big_ints_is_exact_where_all_is_stored(void **state)
 {
-    struct code code = { .size = 0 };
-    static const uint8_t two_to_100[13] = { [12] = 0x10 };
+    struct code code = {.size = 0};
+    static const uint8_t two_to_100[13] = {[12] = 0x10};
     add_big(&code, 1, 101, (uint64_t)1 << 63, 13);
     add(&code, two_to_100, sizeof two_to_100);
     assert_string_equal(text_of_nested(&code), "-1267650600228229401496703205376");
@@ -163,14 +168,14 @@ static void test_text_of_big_ints_is_exact_where_all_is_stored(void **state)
 
 static void test_text_of_big_ints_has_leading_digits_otherwise(void **state)
 {
-    struct code code = { .size = 0 };
-    add_big(&code, 0, 1001, (uint64_t)1 << 63, 0);                    // 2**1000
+    struct code code = {.size = 0};
+    add_big(&code, 0, 1001, (uint64_t)1 << 63, 0); // 2**1000
     assert_string_equal(text_of_nested(&code), "107150860718626… (302 digits)");
     code.size = 0;
-    add_big(&code, 1, 997, 0xbf21e44003acdd2cu, 0);                   // -10**300
+    add_big(&code, 1, 997, 0xbf21e44003acdd2cu, 0); // -10**300
     assert_string_equal(text_of_nested(&code), "-100000000000000… (301 digits)");
     code.size = 0;
-    add_big(&code, 0, 1000004, (uint64_t)1 << 63, 0);                 // 2**1000003
+    add_big(&code, 0, 1000004, (uint64_t)1 << 63, 0); // 2**1000003
     assert_string_equal(text_of_nested(&code), "792052498343671… (301031 digits)");
 }
 
@@ -192,7 +197,7 @@ static void test_text_of_floats_is_the_shortest_that_reads_back(void **state)
     assert_float(123456789012345680.0, "1.2345678901234568e+17");
     assert_float(DBL_MAX, "1.7976931348623157e+308");
     assert_float(5e-324, "5e-324");
-    assert_float(ldexp(1, -44), "5.684341886080802e-14");  // its nearest 16 digits aren't it
+    assert_float(ldexp(1, -44), "5.684341886080802e-14"); // its nearest 16 digits aren't it
     assert_float(INFINITY, "inf");
     assert_float(-INFINITY, "-inf");
     assert_float(NAN, "nan");
@@ -200,7 +205,7 @@ static void test_text_of_floats_is_the_shortest_that_reads_back(void **state)
 
 static void assert_complex(double real, double imaginary, const char *expected)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_number(&code, MT_NESTED_COMPLEX, 1);
     add(&code, &real, sizeof real);
     add(&code, &imaginary, sizeof imaginary);
@@ -231,18 +236,20 @@ static void test_text_of_str_quotes_and_escapes_as_repr(void **state)
 
 static void test_text_of_str_shows_what_is_printable(void **state)
 {
-    ASSERT_STR("h\xc3\xa9\xe2\x82\xac", 3, "'h\xc3\xa9\xe2\x82\xac'");      // é €
-    ASSERT_STR("\xf0\x9f\x98\x80", 1, "'\xf0\x9f\x98\x80'");                // U+1F600
-    ASSERT_STR("\xc2\xa0\xc2\xad", 2, "'\\xa0\\xad'");                      // no-break space
+    ASSERT_STR("h\xc3\xa9\xe2\x82\xac", 3, "'h\xc3\xa9\xe2\x82\xac'"); // é €
+    ASSERT_STR("\xf0\x9f\x98\x80", 1, "'\xf0\x9f\x98\x80'");           // U+1F600
+    ASSERT_STR("\xc2\xa0\xc2\xad", 2, "'\\xa0\\xad'");                 // no-break space
     ASSERT_STR("\xe2\x80\xa8\xef\xbb\xbf", 2, "'\\u2028\\ufeff'");
     ASSERT_STR("\xf3\xa0\x80\x81", 1, "'\\U000e0001'");
-    ASSERT_STR("\xed\xb2\x80", 1, "'\\udc80'");                             // lone surrogate
+    ASSERT_STR("\xed\xb2\x80", 1, "'\\udc80'"); // lone surrogate
 }
 
 static void test_text_of_cut_str_and_bytes_tells_the_whole_length(void **state)
 {
     ASSERT_STR("the beginni", 1000, "'the beginni'… (1000 characters)");
-    assert_bytes("\x00""ab", 3, 1000, "b'\\x00ab'… (1000 bytes)");
+    assert_bytes("\x00"
+                 "ab",
+                 3, 1000, "b'\\x00ab'… (1000 bytes)");
 }
 
 static void test_text_of_bytes(void **state)
@@ -250,7 +257,7 @@ static void test_text_of_bytes(void **state)
     assert_bytes("", 0, 0, "b''");
     assert_bytes("a'\"\\\n\xff\x00", 7, 7, "b'a\\'\"\\\\\\n\\xff\\x00'");
     assert_bytes("it's", 4, 4, "b\"it's\"");
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_text(&code, MT_NESTED_BYTEARRAY, 1, "x", 1);
     assert_string_equal(text_of_nested(&code), "bytearray(b'x')");
     code.size = 0;
@@ -261,7 +268,7 @@ static void test_text_of_bytes(void **state)
 /* A container of `length` whose first `count` items are 1, 2, 3, … */
 static void assert_container(uint8_t tag, uint64_t length, uint16_t count, const char *expected)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_container(&code, tag, length, count);
     for (int32_t i = 1; i <= (tag == MT_NESTED_DICT ? 2 * count : count); i++)
         add_int(&code, i);
@@ -288,7 +295,7 @@ static void test_text_of_containers(void **state)
 
 static void test_text_of_nested_containers(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_container(&code, MT_NESTED_DICT, 1, 1);
     add_text(&code, MT_TAG_STR, 1, "a", 1);
     add_container(&code, MT_NESTED_LIST, 2, 2);
@@ -299,7 +306,7 @@ static void test_text_of_nested_containers(void **state)
 
 static void test_text_of_ranges_and_slices(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_number(&code, MT_NESTED_RANGE, 1);
     add_int(&code, 0);
     add_int(&code, 10);
@@ -313,11 +320,11 @@ static void test_text_of_ranges_and_slices(void **state)
 
 static void test_text_of_objects(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_object(&code, MT_TAG_OBJECT, 1, 0x7f12ab);
     assert_string_equal(text_of(&code), "<Account at 0x7f12ab>");
     code.size = 0;
-    add_object(&code, MT_TAG_OBJECT, 9, 0x7f12ab);  // its definition was lost
+    add_object(&code, MT_TAG_OBJECT, 9, 0x7f12ab); // its definition was lost
     assert_string_equal(text_of(&code), "<? at 0x7f12ab>");
     code.size = 0;
     add_object(&code, MT_NESTED_NAMED, 2, 0x7f);
@@ -332,13 +339,13 @@ static void test_text_of_objects(void **state)
 
 static void test_text_is_cut_between_characters(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_text(&code, MT_TAG_STR, 2, "\xe2\x82\xac\xe2\x82\xac", 6);
     char text[16];
     for (size_t size = 1; size <= 9; size++) {
         memset(text, '#', sizeof text);
         assert_int_equal(mt_value_text(code.bytes, code.size, NULL, NULL, text, size), 8);
-        static const size_t kept[] = { 0, 0, 1, 1, 1, 4, 4, 4, 7, 8 };
+        static const size_t kept[] = {0, 0, 1, 1, 1, 4, 4, 4, 7, 8};
         assert_int_equal(strlen(text), kept[size]);
         assert_int_equal(text[size], '#');
     }
@@ -346,7 +353,7 @@ static void test_text_is_cut_between_characters(void **state)
 
 static void test_text_of_damaged_bytes_says_so(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     assert_string_equal(text_of(&code), "<damaged>");
     add_number(&code, 15, 1);
     assert_string_equal(text_of(&code), "<damaged>");
@@ -355,7 +362,7 @@ static void test_text_of_damaged_bytes_says_so(void **state)
     assert_string_equal(text_of(&code), "<damaged>");
     code.size = 0;
     add_int(&code, 1);
-    add_number(&code, 0, 1);  // more bytes than the value has
+    add_number(&code, 0, 1); // more bytes than the value has
     assert_string_equal(text_of(&code), "<damaged>");
     for (uint32_t size = 1; size < 5; size++) {
         code.size = size;
@@ -365,7 +372,7 @@ static void test_text_of_damaged_bytes_says_so(void **state)
 
 static void test_text_of_endless_nesting_says_damaged(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     for (int i = 0; i < 80; i++)
         add_container(&code, MT_NESTED_LIST, 1, 1);
     add_int(&code, 1);
@@ -376,7 +383,7 @@ static void test_text_survives_any_bytes(void **state)
 {
     uint32_t random = 12345;
     for (int round = 0; round < 20000; round++) {
-        struct code code = { .size = 0 };
+        struct code code = {.size = 0};
         uint32_t size = round % 40;
         for (uint32_t i = 0; i < size; i++) {
             random = random * 1664525 + 1013904223;
@@ -395,7 +402,7 @@ static void test_text_survives_any_bytes(void **state)
 
 static void test_encoded_size_is_what_the_tag_announces(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_text(&code, MT_TAG_STR, 3, "abc", 3);
     assert_int_equal(mt_value_encoded_size(MT_TAG_STR, code.bytes + 1, code.size - 1), 9);
     assert_int_equal(mt_value_encoded_size(MT_TAG_STR, code.bytes + 1, code.size - 2), -1);
@@ -406,7 +413,7 @@ static void test_encoded_size_is_what_the_tag_announces(void **state)
 
 static void test_types_have_names(void **state)
 {
-    struct code code = { .size = 0 };
+    struct code code = {.size = 0};
     add_number(&code, MT_TAG_ABSENT, 1);
     assert_string_equal(mt_value_type(code.bytes, code.size, type_name, NULL), "");
     code.size = 0;
@@ -415,7 +422,7 @@ static void test_types_have_names(void **state)
     code.size = 0;
     add_object(&code, MT_TAG_OBJECT, 1, 2);
     assert_string_equal(mt_value_type(code.bytes, code.size, type_name, NULL), "Account");
-    struct code inner = { .size = 0 };
+    struct code inner = {.size = 0};
     add_container(&inner, MT_NESTED_LIST, 0, 0);
     code = compound(&inner);
     assert_string_equal(mt_value_type(code.bytes, code.size, type_name, NULL), "list");

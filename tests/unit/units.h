@@ -18,7 +18,7 @@
 #include "reader.h"
 #include "ring.h"
 
-#define TEXT(string) ((struct mt_text){ string, sizeof string - 1 })
+#define TEXT(string) ((struct mt_text){string, sizeof string - 1})
 
 static inline struct mt_control *open_buffer(uint64_t bytes)
 {
@@ -30,12 +30,12 @@ static inline struct mt_control *open_buffer(uint64_t bytes)
 
 static inline struct mt_value value_absent(void)
 {
-    return (struct mt_value){ .tag = MT_TAG_ABSENT };
+    return (struct mt_value){.tag = MT_TAG_ABSENT};
 }
 
 static inline struct mt_value value_of(uint8_t tag, const void *bytes, size_t size)
 {
-    struct mt_value value = { .tag = tag, .size = (uint16_t)size };
+    struct mt_value value = {.tag = tag, .size = (uint16_t)size};
     memcpy(value.bytes, bytes, size);
     return value;
 }
@@ -50,7 +50,7 @@ static inline struct mt_value value_str(const char *text)
 {
     uint32_t length = (uint32_t)strlen(text);
     uint16_t n = (uint16_t)length;
-    struct mt_value value = { .tag = MT_TAG_STR, .size = (uint16_t)(6 + length) };
+    struct mt_value value = {.tag = MT_TAG_STR, .size = (uint16_t)(6 + length)};
     memcpy(value.bytes, &length, 4);
     memcpy(value.bytes + 4, &n, 2);
     memcpy(value.bytes + 6, text, length);
@@ -60,7 +60,7 @@ static inline struct mt_value value_str(const char *text)
 static inline uint64_t append(struct mt_ring *ring, enum mt_kind kind, uint32_t site,
                               struct mt_value old_value, struct mt_value new_value)
 {
-    struct mt_record record = { kind, site, 1, &old_value, &new_value, NULL };
+    struct mt_record record = {kind, site, 1, &old_value, &new_value, NULL};
     return mt_ring_append(ring, &record);
 }
 
