@@ -51,14 +51,16 @@ struct callback {
     vectorcallfunc vectorcall;
 };
 
+// clang-format off
 static PyTypeObject callback_type = {
-    PyVarObject_HEAD_INIT(NULL, 0) // its type is set by PyType_Ready
-        .tp_name = "memtrace.callback",
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "memtrace.callback",
     .tp_basicsize = sizeof(struct callback),
     .tp_vectorcall_offset = offsetof(struct callback, vectorcall),
     .tp_call = PyVectorcall_Call,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
 };
+// clang-format on
 
 // An offset as sys.monitoring passes it: a small non-negative int.
 static inline int offset_of(PyObject *object)
