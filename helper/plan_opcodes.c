@@ -747,7 +747,7 @@ static void next_entry(struct mt_lines *lines)
 {
     uint8_t head = *lines->cursor++;
     int form = head >> 3 & 15;
-    lines->until += (head & 7) + 1;
+    lines->until += 2 * ((head & 7) + 1u);
     if (form == 13 || form == 14)
         lines->line = add_line(lines->line, location_signed_varint(lines));
     else if (form >= 10 && form <= 12)
@@ -763,7 +763,7 @@ static void next_entry(struct mt_lines *lines)
 {
     uint8_t length = *lines->cursor++;
     int8_t delta = lines->cursor < lines->end ? (int8_t)*lines->cursor++ : 0;
-    lines->until += length / 2;
+    lines->until += length;
     if (delta != -128)
         lines->line = add_line(lines->line, delta);
     lines->shown = delta == -128 ? -1 : lines->line;
@@ -775,20 +775,20 @@ static void next_entry(struct mt_lines *lines)
     lines->shown = lines->line;
     uint8_t length = *lines->cursor++;
     int8_t delta = lines->cursor < lines->end ? (int8_t)*lines->cursor++ : 0;
-    lines->until += length / 2;
+    lines->until += length;
     lines->line = add_line(lines->line, delta);
 }
 #endif
 
 int mt_lines_at(struct mt_lines *lines, uint32_t unit)
 {
-    while (lines->until <= unit && lines->cursor < lines->end)
+    while (lines->until <= 2 * unit && lines->cursor < lines->end)
         next_entry(lines);
 #if PY_VERSION_HEX < 0x030A0000
     /* co_lnotab doesn't say where the last line ends. */
-    return lines->until <= unit ? lines->line : lines->shown;
+    return lines->until <= 2 * unit ? lines->line : lines->shown;
 #else
-    return lines->until <= unit ? -1 : lines->shown;
+    return lines->until <= 2 * unit ? -1 : lines->shown;
 #endif
 }
 

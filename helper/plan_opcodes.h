@@ -121,7 +121,7 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
 /* The line of each instruction, asked for in ascending order of code units: O(1) amortised. */
 struct mt_lines {
     const uint8_t *cursor, *end;
-    uint32_t until; /* first code unit behind the current entry */
+    uint32_t until; /* first byte behind the current entry: up to 3.9 that can be an odd one */
     int line;       /* running line of the table */
     int shown;      /* of the current entry: -1 for none */
 };
