@@ -45,6 +45,12 @@ static const struct mt_value absent = {.tag = MT_TAG_ABSENT};
 static const struct mt_value unknown = {.tag = MT_TAG_UNKNOWN};
 static const struct mt_value redacted = {.tag = MT_TAG_REDACTED};
 
+// Grows with every new buffer: definition ids of an older one mean nothing.
+static uint32_t buffer_epoch;
+
+// What values were captured by, for mt_engine_renew.
+static struct mt_value_options value_options;
+
 // ---- configuration -----------------------------------------------------------------------
 
 static void destroy_plan(void *word)
@@ -65,7 +71,8 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
     if (status != MT_OK)
         return status;
     mt_filter_configure(request);
-    mt_value_configure(&(struct mt_value_options){request->value_size, request->redact});
+    value_options = (struct mt_value_options){request->value_size, request->redact};
+    mt_value_configure(&value_options);
     record_all = request->record;
     record_rebound = request->rebound;
     record_mutations = request->mutations;
@@ -75,6 +82,16 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
     mt_thread_forget_calls();
     mt_control->breakpoints_armed = mt_watch_count();
     return MT_OK;
+}
+
+void mt_engine_renew(void)
+{
+    mt_value_configure(&value_options);        // forgets the ids of type names
+    mt_activation_reset();
+    buffer_epoch++;
+    generation++;
+    mt_thread_forget_calls();
+    mt_control->breakpoints_armed = mt_watch_count();
 }
 
 void mt_engine_stop(void)
@@ -92,9 +109,21 @@ static bool is_redacted(const char *name)
     return mt_value_is_redacted(name, strlen(name));
 }
 
+static void forget_definitions(struct mt_plan *plan)
+{
+    plan->epoch = buffer_epoch;
+    plan->def_id = 0;
+    for (uint32_t i = 0; i < plan->site_count; i++)
+        plan->sites[i].def_id = 0;
+    for (uint32_t i = 0; i < plan->argument_count; i++)
+        plan->arguments[i].def_id = 0;
+}
+
 // Judge the plan by the options in force.
 static void judge(struct mt_plan *plan, PyCodeObject *code)
 {
+    if (plan->epoch != buffer_epoch)
+        forget_definitions(plan);
     plan->generation = generation;
     plan->traced = mt_filter_traces(code, plan->qualname);
     for (uint32_t i = 0; i < plan->site_count; i++) {

@@ -16,6 +16,9 @@
  * is judged anew. `fresh`: a recording begins, number activations from 1. */
 enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh);
 
+/* The buffer is a new one: definitions are written again, activations numbered from 1. */
+void mt_engine_renew(void);
+
 /* Recording is on: false from mt_engine_stop() on, and in a forked child. */
 extern bool mt_engine_on;
 

@@ -3,7 +3,7 @@
  * The contract. gdb calls these in a thread that it stopped at an arbitrary instruction that
  * safety.py judged harmless: outside the allocator and the dynamic loader. So:
  *
- *   memtrace_open       makes system calls only. No GIL, no lock, no malloc.
+ *   memtrace_open       makes system calls and registers a fork handler. No GIL.
  *   memtrace_serve      creates one detached thread with every signal blocked, and returns.
  *                       That thread waits for the GIL for as long as it takes, carries out
  *                       the request, gives the GIL back, calls memtrace_hook_done() and ends:
@@ -35,15 +35,11 @@
 MT_PUBLIC const char memtrace_build[] = "memtrace ABI " TEXT(MT_ABI_VERSION) " " MT_SOABI
                                                                              " " PY_VERSION;
 
-// Set in a forked child until it asks for a recording of its own.
-static bool forked;
-
 static void after_fork_in_child(void)
 {
     int saved_errno = errno;
 
-    mt_service_abandon();
-    forked = true;
+    mt_service_forked();
     errno = saved_errno;
 }
 
@@ -132,7 +128,7 @@ HOOK void memtrace_hook_exit(void)
 // exit() runs this after the interpreter is gone.
 __attribute__((destructor)) static void at_exit(void)
 {
-    if (!mt_control || forked)
+    if (!mt_control)
         return;
     mt_control->state = MT_STATE_ENDED;
     memtrace_hook_exit();

@@ -101,6 +101,7 @@ struct mt_plan {
     char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
     bool traced;         /* (engine) */
+    uint32_t epoch;      /* of the buffer that the definition ids are for (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */
     bool is_generator;   /* generator, coroutine, async generator */
     /* The monitoring driver's: events are on in this code; the list of such plans; a bit for

@@ -1,5 +1,5 @@
 /* See service.h. One request at a time: gdb writes the next one only when done_number has
- * caught up. Needs the GIL (but for mt_service_abandon). */
+ * caught up. Needs the GIL (but for mt_service_forked). */
 
 #include "service.h"
 
@@ -120,10 +120,34 @@ enum mt_status mt_service_carry_out(void)
     return status;
 }
 
-void mt_service_abandon(void)
+// The child's own recording, under the options in force.
+static void follow_fork(uint64_t buffer_bytes, const char *options)
 {
+    if (mt_buffer_create(buffer_bytes, &mt_control) != MT_OK)
+        return;
+    mt_status_init(mt_control->detail);
+    describe_options(options);
+    mt_interpreter_describe(mt_control);
+    mt_layout_fill(&mt_control->layout);
+    mt_control->thread_count = 1;
+    mt_engine_renew();
+    mt_engine_on = true;
+    __atomic_store_n(&mt_control->state, MT_STATE_ON, __ATOMIC_RELEASE);
+}
+
+void mt_service_forked(void)
+{
+    char options[sizeof mt_control->options];
+
+    if (!mt_control)
+        return;
+    bool follow = mt_engine_on && in_force.follow_fork && PyGILState_Check();
+    uint64_t buffer_bytes = mt_control->buffer_bytes;
+    memcpy(options, mt_control->options, sizeof options);
     mt_engine_on = false;
     mt_buffer_abandon();
     mt_thread_abandon();
     mt_defs_reset();
+    if (follow)
+        follow_fork(buffer_bytes, options);
 }

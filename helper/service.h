@@ -7,7 +7,9 @@
 /* Carry out control->request and publish its outcome. The calling thread holds the GIL. */
 enum mt_status mt_service_carry_out(void);
 
-/* In a forked child, before any Python code: nothing is recorded there. */
-void mt_service_abandon(void);
+/* In a forked child, on the thread that forked, before any Python code: the parent's buffer is
+ * let go of. With follow-fork, and if the thread holds the GIL, the child begins a buffer of
+ * its own; else nothing is recorded there. System calls only. */
+void mt_service_forked(void);
 
 #endif
