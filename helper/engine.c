@@ -191,11 +191,13 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
     judge(plan, code);
     plan->starts_threads = names_start_new_thread(code);
     if (plan->traced) {
-        mt_control->codes_traced++;
-        if ((uintptr_t)plan != word && !mt_code_extra_set(code, (uintptr_t)plan)) {
+        if ((uintptr_t)plan == word)
+            return plan;
+        if (!mt_code_extra_set(code, (uintptr_t)plan)) {
             mt_plan_destroy(plan);
             return NULL;
         }
+        mt_control->codes_traced++;
         return plan;
     }
     // A plan that events already name stays, for its definition ids.

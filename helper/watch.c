@@ -18,6 +18,7 @@ struct watch {
     struct mt_value key;
     char key_text[128];  // as the person wrote it
     PyObject *condition; // owned code object, NULL for none
+    bool names_old, names_new;  // what the condition needs
 };
 
 static struct watch *watches; // watch_count of them; NULL when there are none
@@ -122,6 +123,17 @@ static void describe_error(char *text, size_t size)
     Py_XDECREF(traceback);
 }
 
+static bool names(PyObject *condition, const char *name)
+{
+    PyObject *all = ((PyCodeObject *)condition)->co_names;
+
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(all); i++) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(all, i), name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum mt_status compile_condition(struct watch *watch)
 {
     char error[256];
@@ -130,8 +142,11 @@ static enum mt_status compile_condition(struct watch *watch)
         return MT_OK;
     watch->condition =
         Py_CompileString(watch->breakpoint->condition, "<memtrace condition>", Py_eval_input);
-    if (watch->condition)
+    if (watch->condition) {
+        watch->names_old = names(watch->condition, "old");
+        watch->names_new = names(watch->condition, "new");
         return MT_OK;
+    }
     describe_error(error, sizeof error);
     return mt_status_set(MT_BAD_REQUEST, "condition of breakpoint %u: %s: %s",
                          watch->breakpoint->number, watch->breakpoint->condition, error);
@@ -292,6 +307,11 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
         struct watch *watch = &watches[i];
         if (!target_matches(watch, event) ||
             !applies_to_code(watch, event->plan->code, event->plan))
+            continue;
+        // A condition over `old` can't hold where there was nothing before, nor one over `new`
+        // where there is nothing after. (An old value that is there but can't be read fails.)
+        if ((watch->names_old && event->kind == MT_NEW) ||
+            (watch->names_new && event->kind == MT_DELETED))
             continue;
         if (watch->condition && !condition_holds(watch, event, ret->error, sizeof ret->error))
             continue;

@@ -35,6 +35,7 @@ struct mt_watch_event {
     const char *name;     /* of an item: its container's */
     const char *key_text; /* of an item without `key` */
     const struct mt_value *key;
+    enum mt_kind kind;
     PyObject *old_object, *new_object;
 };
 
