@@ -86,7 +86,7 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
 
 void mt_engine_renew(void)
 {
-    mt_value_configure(&value_options);        // forgets the ids of type names
+    mt_value_configure(&value_options); // forgets the ids of type names
     mt_activation_reset();
     buffer_epoch++;
     generation++;
@@ -301,9 +301,10 @@ static __attribute__((noinline)) bool check_watches(struct mt_thread *thread, mt
         &(struct mt_watch_event){
             .frame = frame,
             .plan = event->plan,
-            .name = site ? site->name : event->argument->name,
+            .name = event->argument ? event->argument->name : site->name,
             .key_text = site && site->scope == MT_ITEM ? site->key : "",
             .key = event->record.key,
+            .kind = event->record.kind,
             .old_object = event->old_object,
             .new_object = event->new_object,
         },
@@ -314,13 +315,13 @@ static __attribute__((noinline)) bool check_watches(struct mt_thread *thread, mt
 
 static inline void write_event(struct mt_thread *thread, mt_frame *frame, struct event *event)
 {
-    uint32_t watch = event->site ? event->site->watch : event->argument->watch;
+    uint32_t watch = event->argument ? event->argument->watch : event->site->watch;
     bool hit = watch && check_watches(thread, frame, event);
 
     if (!record_all && !hit)
         return;
-    event->record.site = event->site ? site_definition(event->plan, event->site)
-                                     : argument_definition(event->plan, event->argument);
+    event->record.site = event->argument ? argument_definition(event->plan, event->argument)
+                                         : site_definition(event->plan, event->site);
     uint64_t seq = mt_ring_append(&thread->ring, &event->record);
     if (!hit)
         return;
@@ -379,7 +380,7 @@ static void pop_pending(struct mt_thread *thread)
     thread->unsettled = thread->pending_count || thread->hit_frame;
 
     if (pending->held)
-        Py_DECREF(pending->container);
+        Py_XDECREF(pending->container);
 }
 
 // The object that a plain name holds now, borrowed, or NULL: locals, cells and namespaces.

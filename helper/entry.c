@@ -107,22 +107,28 @@ int memtrace_serve_here(void)
     return status;
 }
 
-// Not inlined, not merged with each other, and not empty to the compiler: gdb stops here.
-#define HOOK __attribute__((noinline, noclone, used, optimize("no-ipa-icf")))
+// gdb stops in these: not inlined, not cloned, not empty to the compiler, and each at an address
+// of its own, for which each has a text of its own.
+#if __has_attribute(noclone)
+#define HOOK __attribute__((noinline, noclone, used))
+#else
+#define HOOK __attribute__((noinline, used))
+#endif
+#define HOOK_BODY(name) __asm__ volatile("# " name ::: "memory")
 
 HOOK void memtrace_hook_hit(void)
 {
-    __asm__ volatile("" ::: "memory");
+    HOOK_BODY("hit");
 }
 
 HOOK void memtrace_hook_done(void)
 {
-    __asm__ volatile("" ::: "memory");
+    HOOK_BODY("done");
 }
 
 HOOK void memtrace_hook_exit(void)
 {
-    __asm__ volatile("" ::: "memory");
+    HOOK_BODY("exit");
 }
 
 // exit() runs this after the interpreter is gone.

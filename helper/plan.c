@@ -226,8 +226,6 @@ static void store_fast_pair(struct mt_planner *planner, uint32_t i)
     const struct mt_node *value = &planner->flow.nodes[mt_flow_peek(&planner->flow, 1)];
     draft->site.restores = value->kind == MT_NODE_SAVED && value->index == (slots & 15);
     draft->site.second = 1;
-    if (draft->site.depth > 0)
-        draft->site.depth--;
     link_inplace(planner, draft, 1);
 }
 
@@ -791,9 +789,10 @@ static const char *known_qualname(const struct mt_planner *planner)
 /* A class body begins by storing its own qualified name. NULL: it is no class body. */
 static PyObject *class_qualname(const struct mt_bytecode *bytecode)
 {
+    if (MT_HAS_QUALNAME || bytecode->count < 4)
+        return NULL;
     const struct mt_instruction *store = &bytecode->instructions[3];
-    if (MT_HAS_QUALNAME || bytecode->count < 4 || store->action != MT_ACT_STORE_NAME ||
-        store[-1].action != MT_ACT_CONST)
+    if (store->action != MT_ACT_STORE_NAME || store[-1].action != MT_ACT_CONST)
         return NULL;
     PyObject *name = mt_opcodes_name(bytecode->code, store->index);
     PyObject *qualname = mt_opcodes_const(bytecode->code, store[-1].index);

@@ -258,18 +258,18 @@ static bool constant_slice(struct mt_name *name, const struct mt_flow *flow,
     return true;
 }
 
-void mt_name_final_key(struct mt_name *name, const struct mt_flow *flow, uint32_t number)
+void mt_name_final_key(struct mt_name *name, const struct mt_flow *flow, uint32_t node)
 {
-    const struct mt_node *node = &flow->nodes[number];
+    const struct mt_node *last = &flow->nodes[node];
     uint32_t before = name->size;
-    if (node->kind == MT_NODE_SLICE) {
-        mt_name_slice(name, flow, node->first, node->second);
-        if (node->index == 3) {
+    if (last->kind == MT_NODE_SLICE) {
+        mt_name_slice(name, flow, last->first, last->second);
+        if (last->index == 3) {
             append_text(name, ":");
-            slice_part(name, flow, node->third);
+            slice_part(name, flow, last->third);
         }
-    } else if (!constant_slice(name, flow, node)) {
-        key(name, flow, number, 0);
+    } else if (!constant_slice(name, flow, last)) {
+        key(name, flow, node, 0);
     }
     finish(name, before);
 }

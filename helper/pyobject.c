@@ -85,7 +85,7 @@ uint64_t mt_pyobject_leading_bits(const struct mt_digits *number, bool *rest)
     for (size_t i = number->count; i-- > 0;) {
         uint64_t bits = number->digits[i];
         unsigned width = have == 0 ? bit_length64(bits) : PyLong_SHIFT;
-        if (have + width <= 64) {
+        if (have == 0 || have + width <= 64) {
             leading = leading << width | bits;
             have += width;
         } else {

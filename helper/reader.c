@@ -352,8 +352,7 @@ static enum mt_status fetch_matching_packets(struct mt_cursor *cursor)
 static bool advance(struct mt_cursor *cursor, struct stream *stream)
 {
     for (;;) {
-        enum mt_decoded decoded;
-        while ((decoded = mt_decode_event(&stream->decoder, &stream->event)) == MT_DECODED_EVENT)
+        while (mt_decode_event(&stream->decoder, &stream->event) == MT_DECODED_EVENT)
             if (matches(cursor, &stream->event))
                 return true;
         if (stream->packet == stream->end)
@@ -496,12 +495,12 @@ static int compare_matches(const void *left, const void *right)
 static enum mt_status find_last(struct mt_cursor *cursor)
 {
     size_t count = cursor->list.count;
-    struct mt_packet **order = calloc(count + 1, sizeof *order);
+    struct mt_packet **order = calloc(count + 1, sizeof(struct mt_packet *));
     if (!order)
         return MT_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
         order[i] = &cursor->list.packets[i];
-    qsort(order, count, sizeof *order, compare_bounds);
+    qsort(order, count, sizeof(struct mt_packet *), compare_bounds);
     enum mt_status status = MT_OK;
     for (size_t i = 0; i < count && status == MT_OK; i++) {
         if (cursor->match_count == cursor->filter.last &&

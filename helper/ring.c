@@ -182,8 +182,9 @@ void mt_buffer_abandon(void)
     buffer_fd = -1;
     // Private zero pages in its place: a pointer into the buffer that some thread's ring
     // still holds can do no harm then, neither to this process nor to the parent's events.
-    mmap(control, control->buffer_bytes, PROT_READ | PROT_WRITE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    // Nothing can be done should it fail, which takes a process at its limit of mappings.
+    (void)mmap(control, control->buffer_bytes, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 /* ---- handing out packets ----------------------------------------------------------- */

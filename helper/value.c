@@ -332,11 +332,13 @@ static bool put_integer(struct writer *writer, PyObject *object)
         bool small = value >= INT32_MIN && value <= INT32_MAX;
         if (room(writer) < 1u + (small ? 4 : 8))
             return false;
-        PUT(writer, uint8_t, small ? MT_TAG_INT32 : MT_TAG_INT64);
-        if (small)
+        if (small) {
+            PUT(writer, uint8_t, MT_TAG_INT32);
             PUT(writer, int32_t, (int32_t)value);
-        else
+        } else {
+            PUT(writer, uint8_t, MT_TAG_INT64);
             PUT(writer, int64_t, value);
+        }
         return true;
     }
     if (room(writer) < BIGINT_HEADER)

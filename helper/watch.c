@@ -16,9 +16,9 @@ struct watch {
     bool is_item;                           // the target ends in [key]
     bool has_key;                           // and the key is a literal: `key`
     struct mt_value key;
-    char key_text[128];  // as the person wrote it
-    PyObject *condition; // owned code object, NULL for none
-    bool names_old, names_new;  // what the condition needs
+    char key_text[128];        // as the person wrote it
+    PyObject *condition;       // owned code object, NULL for none
+    bool names_old, names_new; // what the condition needs
 };
 
 static struct watch *watches; // watch_count of them; NULL when there are none

@@ -217,25 +217,34 @@ static void test_reader_shows_lost_definitions_as_such(void **state)
     ASSERT_SEQS(bank->reader, "8 9", .variable = "[?]");
 }
 
+struct names {
+    char text[256];
+    size_t size;
+};
+
 static void join_name(const char *text, void *context)
 {
-    strcat(context, text);
-    strcat(context, " ");
+    struct names *names = context;
+    names->size +=
+        (size_t)snprintf(names->text + names->size, sizeof names->text - names->size, "%s ", text);
+    assert_true(names->size < sizeof names->text);
+}
+
+static const char *names_of(struct mt_reader *reader, int what)
+{
+    static struct names names;
+    names = (struct names){.size = 0};
+    mt_reader_names(reader, what, join_name, &names);
+    return names.text;
 }
 
 static void test_reader_names_what_has_definitions_once(void **state)
 {
     struct bank *bank = *state;
-    char text[256] = "";
     mt_defs_site(1, 99, MT_LOCAL, TEXT("balance"), TEXT(""));
-    mt_reader_names(bank->reader, 0, join_name, text);
-    assert_string_equal(text, "Account.close transfer ");
-    text[0] = '\0';
-    mt_reader_names(bank->reader, 1, join_name, text);
-    assert_string_equal(text, "/srv/bank.py /srv/model.py ");
-    text[0] = '\0';
-    mt_reader_names(bank->reader, 2, join_name, text);
-    assert_string_equal(text, "balance flags grid[point] self.balance ");
+    assert_string_equal(names_of(bank->reader, 0), "Account.close transfer ");
+    assert_string_equal(names_of(bank->reader, 1), "/srv/bank.py /srv/model.py ");
+    assert_string_equal(names_of(bank->reader, 2), "balance flags grid[point] self.balance ");
 }
 
 static void test_reader_totals_what_can_be_read(void **state)

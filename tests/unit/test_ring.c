@@ -199,7 +199,7 @@ static void test_ring_keeps_keys_and_long_values(void **state)
     struct mt_record record = {MT_MODIFIED, 3, 2, &old_value, &new_value, &key};
     mt_ring_append(&ring, &record);
     struct mt_decoder decoder = decode_ring(&ring);
-    struct mt_raw_event event;
+    struct mt_raw_event event = {0};
     assert_int_equal(mt_decode_event(&decoder, &event), MT_DECODED_EVENT);
     assert_true(event.has_key);
     assert_int_equal(event.key_tag, MT_TAG_STR);

@@ -102,7 +102,7 @@ static void assert_str(const char *bytes, size_t size, uint32_t length, const ch
     assert_string_equal(text_of(&code), expected);
 }
 
-#define ASSERT_STR(bytes, length, expected) assert_str(bytes, sizeof bytes - 1, length, expected)
+#define ASSERT_STR(bytes, length, expected) assert_str(bytes, sizeof(bytes) - 1, length, expected)
 
 static void assert_bytes(const char *bytes, size_t size, uint32_t length, const char *expected)
 {
