@@ -55,7 +55,8 @@ C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *
 
 # What must know gdb: the prompt, the inferior, its memory, its breakpoints.
 PYTHON_WITH_GDB = {
-    "inject", "target", "breakpoints", "session", "selection", "parameters", "live", "launch", "loading", "recording", "convenience",
+    "inject", "target", "breakpoints", "session", "selection", "parameters", "live", "launch",
+    "loading", "recording", "convenience",
 }  # fmt: skip
 # What can be imported without gdb, and imports in functions what needs it: errors, and the
 # package itself, which registers the commands.
