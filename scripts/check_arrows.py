@@ -51,7 +51,9 @@ C_SHARED_LAYERS: list[set[str]] = [
     {"status", "event", "clock"},
     {"memtrace", "unprintable"},
 ]
-C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request"}.union(*C_READER_LAYERS, *C_SHARED_LAYERS)
+C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request", "activation"}.union(
+    *C_READER_LAYERS, *C_SHARED_LAYERS
+)
 
 # What must know gdb: the prompt, the inferior, its memory, its breakpoints.
 PYTHON_WITH_GDB = {
