@@ -30,7 +30,7 @@ enum { RECORDS = 1 << 20, CODES = 1024, OPCODES = 256 };
 
 static struct record *records;
 static uint64_t record_count;
-static PyObject *disable;                  // owned
+static PyObject *disable; // owned
 static bool stores[OPCODES];
 static int store_fast;
 
@@ -121,7 +121,7 @@ static PyObject *setup(PyObject *self, PyObject *arguments)
         return NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(opcodes); i++) {
         long opcode = PyLong_AsLong(PyList_GET_ITEM(opcodes, i));
-        if (opcode >= 0 && opcode < OPCODES)   // pseudo-opcodes are above
+        if (opcode >= 0 && opcode < OPCODES) // pseudo-opcodes are above
             stores[opcode] = true;
     }
     Py_XSETREF(disable, Py_NewRef(not_here));
@@ -146,7 +146,10 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "store_floor", .m_size = -1, .m_methods = methods,
+    PyModuleDef_HEAD_INIT,
+    .m_name = "store_floor",
+    .m_size = -1,
+    .m_methods = methods,
 };
 
 PyMODINIT_FUNC PyInit_store_floor(void)
