@@ -33,7 +33,8 @@ static int hex_digit(char c)
     return -1;
 }
 
-// Copy a value, %XX undone, with a NUL behind it; NULL when it is malformed.
+// Copy a value, %XX undone, with a NUL behind it, behind which the block goes on; NULL when it
+// is malformed.
 static const char *unescape(struct block *block, const char *from, size_t size)
 {
     char *copy = take(block, size + 1);
@@ -54,6 +55,7 @@ static const char *unescape(struct block *block, const char *from, size_t size)
         i += 2;
     }
     *to = '\0';
+    block->next = to + 1;
     return copy;
 }
 
@@ -88,9 +90,10 @@ static bool key_is(const struct line *line, const char *key)
 
 static enum mt_status bad(const struct line *line)
 {
-    return mt_status_set(MT_BAD_REQUEST, "line of the request not understood: %.*s=%.*s",
-                         (int)line->key_size, line->key, (int)line->value_size,
-                         line->value ? line->value : "");
+    size_t size = line->key_size + (line->value ? 1 + line->value_size : 0);
+
+    return mt_status_set(MT_BAD_REQUEST, "line of the request not understood: %.*s", (int)size,
+                         line->key);
 }
 
 static bool parse_number(const struct line *line, unsigned long max, unsigned long *ret)
@@ -101,6 +104,8 @@ static bool parse_number(const struct line *line, unsigned long max, unsigned lo
         return false;
     memcpy(digits, line->value, line->value_size);
     digits[line->value_size] = '\0';
+    if (*digits < '0' || *digits > '9') // strtoul takes spaces and signs
+        return false;
     *ret = strtoul(digits, &end, 10);
     return !*end && *ret <= max;
 }
@@ -194,7 +199,7 @@ static enum mt_status parse_line(const struct line *line, struct block *block,
     if (key_is(line, "follow-fork"))
         return parse_flag(line, &request->follow_fork);
     if (key_is(line, "only") || key_is(line, "skip") || key_is(line, "redact"))
-        return MT_OK; // parse_list
+        return line->value ? MT_OK : bad(line); // parse_list
     if (key_is(line, "value-size")) {
         if (!parse_number(line, MT_VALUE_BYTES_MAX, &number) || number < 16)
             return mt_status_set(MT_BAD_REQUEST, "value-size is from 16 to %d bytes",
