@@ -7,13 +7,13 @@ text as typed. On gdb's main thread."""
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import Any, Iterable, List, NoReturn, Optional, Sequence
 
 import gdb
 
 from .. import errors
 from ..errors import MemtraceError
+from ..words import split
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,14 +70,6 @@ class Command(gdb.Command):
             return []
         skipped = len(current) - len(word)
         return [name[skipped:] for name in found]
-
-
-def split(argument: str) -> List[str]:
-    """Words as a shell splits them."""
-    try:
-        return shlex.split(argument)
-    except ValueError as error:
-        raise MemtraceError(f"{error} in: {argument}", "close the quotation") from None
 
 
 def option_strings(parser: Optional[Parser]) -> List[str]:
