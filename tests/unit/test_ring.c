@@ -161,6 +161,80 @@ static void test_ring_scalar_event_takes_at_most_32_bytes(void **state)
     mt_buffer_destroy(control);
 }
 
+/* One event as its ring has it, but for seq and time, which differ. */
+struct image {
+    uint8_t bytes[64];
+    size_t size;
+};
+
+/* What was written since `ring` was `before`. */
+static struct image image_since(const struct mt_ring *ring, const struct mt_ring *before)
+{
+    struct image image = {.size = 0};
+    uint32_t from = ring->packet == before->packet ? before->used : sizeof *ring->packet;
+    const uint8_t *event = (const uint8_t *)ring->packet + from;
+    // memtrace.h, "An event": id, then time and seq.
+    size_t stamp = *event & MT_EVENT_EXTENDED ? 16 : 6;
+    assert_in_range(ring->used - from, 1 + stamp + 9, sizeof image.bytes);
+    image.bytes[image.size++] = *event;
+    memcpy(image.bytes + 1, event + 1 + stamp, ring->used - from - 1 - stamp);
+    image.size += ring->used - from - 1 - stamp;
+    assert_int_equal(ring->packet->content_bits, (uint64_t)ring->used * 8);
+    return image;
+}
+
+/* Append the same event by the short and by the general way, and compare. */
+static void assert_same_event(struct mt_ring *quick, struct mt_ring *general, enum mt_kind kind,
+                              struct mt_scalar old_value, struct mt_scalar new_value)
+{
+    const uint32_t site = 0xfedcba98, activation = 0x87654321;
+    struct mt_ring quick_before = *quick, general_before = *general;
+    struct mt_value old_wide = value_of(old_value.tag, &old_value.bits, old_value.size);
+    struct mt_value new_wide = value_of(new_value.tag, &new_value.bits, new_value.size);
+    struct mt_record record = {kind, site, activation, &old_wide, &new_wide, NULL};
+    uint64_t seq = mt_ring_append(general, &record);
+    general->last_seq++; // as far from the next as the other ring's
+    uint64_t quick_seq =
+        mt_ring_append_scalars(quick, kind, site, activation, old_value, new_value);
+    assert_true(seq != 0);
+    assert_int_equal(quick_seq, seq + 1);
+    struct image expected = image_since(general, &general_before);
+    struct image image = image_since(quick, &quick_before);
+    assert_int_equal(image.size, expected.size);
+    assert_memory_equal(image.bytes, expected.bytes, expected.size);
+    assert_int_equal(quick->last_seq, quick_seq);
+}
+
+static void test_ring_appends_scalars_as_it_appends_any_value(void **state)
+{
+    static const struct mt_scalar scalars[] = {
+        {0, MT_TAG_ABSENT, 0},
+        {0, MT_TAG_NONE, 0},
+        {0, MT_TAG_TRUE, 0},
+        {0, MT_TAG_UNKNOWN, 0},
+        {0x80000000, MT_TAG_INT32, 4},
+        {0x8000000000000001, MT_TAG_INT64, 8},
+        {0x3ff8000000000000, MT_TAG_FLOAT, 8},
+    };
+    enum { SCALARS = sizeof scalars / sizeof *scalars };
+    struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);
+    struct mt_ring quick, general;
+    mt_ring_init(&quick, own_tid());
+    mt_ring_init(&general, own_tid());
+    // Some packets full, so that each way comes to the end of one.
+    for (int i = 0; i < 20000; i++)
+        assert_same_event(&quick, &general, (enum mt_kind)(i % MT_KIND_COUNT), scalars[i % SCALARS],
+                          scalars[i / SCALARS % SCALARS]);
+    assert_true(quick.packet_seq > 3);
+    // Too far from the event before, in number and in time.
+    control->next_seq += UINT16_MAX + 5;
+    assert_same_event(&quick, &general, MT_NEW, scalars[0], scalars[6]);
+    quick.last_time = general.last_time -= (uint64_t)5 << 32;
+    assert_same_event(&quick, &general, MT_MODIFIED, scalars[4], scalars[5]);
+    assert_int_equal(control->lost_no_packet, 0);
+    mt_buffer_destroy(control);
+}
+
 static void test_ring_goes_extended_where_the_difference_does_not_fit(void **state)
 {
     struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);
@@ -443,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_abandoned_buffer_stays_as_the_parent_had_it),
         cmocka_unit_test(test_ring_numbers_times_and_commits),
         cmocka_unit_test(test_ring_scalar_event_takes_at_most_32_bytes),
+        cmocka_unit_test(test_ring_appends_scalars_as_it_appends_any_value),
         cmocka_unit_test(test_ring_goes_extended_where_the_difference_does_not_fit),
         cmocka_unit_test(test_ring_keeps_keys_and_long_values),
         cmocka_unit_test(test_ring_that_wraps_loses_the_oldest_and_counts_it),
