@@ -269,18 +269,18 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     }
 
     PyCodeObject *code = mt_frame_code(frame);
-    bool traced = code && mt_engine_plan(code) && claim(tstate);
     bool before = mt_trace_enabled(tstate);
+    bool traced = code && mt_engine_plan(code) && claim(tstate);
     // A profiler, or another tracer, needs its events everywhere.
     bool others = tstate->c_profilefunc || is_foreign(tstate);
-    mt_trace_enable(tstate, traced || others);
+    mt_trace_enable(tstate, traced || others, on_trace);
     // A generator that delegated a throw() resumes without a CALL event (gen_throw runs the
     // rest of its frame from behind the `yield from`).
     if (traced && mt_frame_object(frame))
         mt_trace_frame(mt_frame_object(frame), true);
     PyObject *result = mt_eval_call(next, tstate, frame, throw_flag);
     others = tstate->c_profilefunc || is_foreign(tstate);
-    mt_trace_enable(tstate, mt_engine_on ? before || others : others);
+    mt_trace_enable(tstate, mt_engine_on ? before || others : others, on_trace);
     return result;
 }
 

@@ -218,17 +218,19 @@ static inline Py_tracefunc mt_trace_function(PyThreadState *tstate)
 void mt_trace_set(PyThreadState *tstate, Py_tracefunc function);
 
 /* Does the evaluation that the thread is in look for trace events? Per C evaluation since
- * 3.10 (bpo-43760), per thread before. */
+ * 3.10 (bpo-43760). Before, the loop looks at the thread's trace function itself. */
 static inline bool mt_trace_enabled(PyThreadState *tstate)
 {
 #if PY_VERSION_HEX >= 0x030a0000
     return tstate->cframe->use_tracing != 0;
 #else
-    return tstate->use_tracing != 0;
+    return tstate->c_tracefunc != NULL;
 #endif
 }
 
-static inline void mt_trace_enable(PyThreadState *tstate, bool enable)
+/* Switch that on or off; `function` is the trace function of a thread that is ours. Somebody
+ * else's function stays where it is. */
+static inline void mt_trace_enable(PyThreadState *tstate, bool enable, Py_tracefunc function)
 {
 #if PY_VERSION_HEX >= 0x030b0000
     // 3.11: or'ed into the opcode, hence all bits (bpo-45963).
@@ -236,7 +238,10 @@ static inline void mt_trace_enable(PyThreadState *tstate, bool enable)
 #elif PY_VERSION_HEX >= 0x030a0000
     tstate->cframe->use_tracing = enable;
 #else
-    tstate->use_tracing = enable;
+    if (enable && !tstate->c_tracefunc)
+        mt_trace_set(tstate, function);
+    else if (!enable && tstate->c_tracefunc == function)
+        mt_trace_set(tstate, NULL);
 #endif
 }
 
