@@ -46,14 +46,39 @@ class Plan:
     peer_seconds: float
     peer_bound: float  # a peer that takes longer is ended
     program_modes: tuple[str, ...]
+    program_floors: bool  # beside other programs than the tight loops too
     peer_programs: tuple[str, ...]
     memory_events: int
     gdb_events: int = 10**7
     codes: int = 10**5
 
 
-QUICK = Plan(100, 7, 4.0, 0.3, 0.5, 1, 20, ("full", "--only nothing"), ("loops",), 10**6)
-FULL = Plan(1080, 15, 20.0, 4.0, 6.0, 5, 60, PROGRAM_MODES, PEER_PROGRAMS, 10**7)
+QUICK = Plan(
+    seconds=105,
+    rounds=9,
+    loops_seconds=4.0,
+    program_seconds=0.3,
+    series_seconds=0.4,
+    peer_seconds=0.5,
+    peer_bound=15,
+    program_modes=("full", "--only nothing"),
+    program_floors=False,
+    peer_programs=("loops",),
+    memory_events=10**6,
+)
+FULL = Plan(
+    seconds=1100,
+    rounds=25,
+    loops_seconds=20.0,
+    program_seconds=6.0,
+    series_seconds=6.0,
+    peer_seconds=5.0,
+    peer_bound=60,
+    program_modes=PROGRAM_MODES,
+    program_floors=True,
+    peer_programs=PEER_PROGRAMS,
+    memory_events=10**7,
+)
 
 
 class Bench:
@@ -157,7 +182,8 @@ class Bench:
     ) -> None:
         paths = self._paths(interpreter)
         common = {"interpreter": interpreter.version, "program": name}
-        floors = interpreter.soabi not in self._failed and name not in ("web", "workers")
+        # The floors are for one thread.
+        floors = name == "loops" or (self._plan.program_floors and name not in ("web", "workers"))
         if name == "web" and self._jobs.left() > 0:
             site, missing = peers.install(interpreter, ["bottle"])
             if missing:
@@ -169,7 +195,7 @@ class Bench:
             "kind": "program",
             "program": name,
             "modes": modes,
-            "floors": floors,
+            "floors": floors and interpreter.soabi not in self._failed,
             "rounds": self._rounds(),
             "seconds": seconds,
             "paths": paths,
@@ -250,34 +276,41 @@ class Bench:
             self.result["growth"].append(row)
 
     def peers(self) -> None:
-        """Others, on the newest interpreter (that is where most of them are kept up)."""
-        interpreter = self._found[-1]
-        if self._jobs.left() <= 0:
-            self.result["left_out"].append("peers: no time left")
-            return
-        packages = list(dict.fromkeys(kind.package for kind in observers.PEERS))
-        site, missing = peers.install(interpreter, packages)
-        for program in self._plan.peer_programs:
-            if program not in self._options.programs:
-                continue
-            for kind in (observers.Tutorial, *observers.PEERS):
-                common = {"interpreter": interpreter.version, "program": program}
-                if getattr(kind, "package", None) in missing:
-                    row = {**common, "peer": kind.name, "why": missing[kind.package]}
+        """Others, on the newest interpreter; one that can't run there, on an older one."""
+        chosen = [program for program in self._plan.peer_programs
+                  if program in self._options.programs]
+        for kind in (observers.Tutorial, *observers.PEERS):
+            for program in chosen:
+                for interpreter in reversed(self._main_two()):
+                    if self._jobs.left() <= 0:
+                        self.result["left_out"].append(f"{kind.name}, {program}: no time left")
+                        break
+                    row = self._peer(kind, program, interpreter)
                     self.result["peers"].append(row)
-                    continue
-                job = {
-                    "kind": "peer",
-                    "program": program,
-                    "peer": kind.name,
-                    "rounds": self._rounds(),
-                    "seconds": self._plan.peer_seconds,
-                    "paths": [site] if site else [],
-                }
-                what = f"{kind.name}, {program}"
-                found = self._run(what, interpreter, job, self._plan.peer_bound)
-                if found is not None:
-                    self.result["peers"] += self._rows(found, common, "peer", [kind.name])
+                    if "ratio" in row:
+                        break
+
+    def _peer(
+        self, kind: type[observers.Observer], program: str, interpreter: Interpreter
+    ) -> dict[str, Any]:
+        row = {"interpreter": interpreter.version, "program": program, "peer": kind.name}
+        paths = []
+        if kind.package:
+            site, missing = peers.install(interpreter, [kind.package])
+            if missing:
+                return {**row, "why": missing[kind.package]}
+            paths = [site]
+        job = {
+            "kind": "peer",
+            "program": program,
+            "peer": kind.name,
+            "rounds": self._rounds(),
+            "seconds": self._plan.peer_seconds,
+            "paths": paths,
+        }
+        what = f"{kind.name}, {program}"
+        found = self._run(what, interpreter, job, self._plan.peer_bound) or {}
+        return self._rows(found, row, "peer", [kind.name])[0]
 
     def run(self) -> None:
         """Everything that was asked for."""

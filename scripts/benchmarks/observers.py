@@ -14,6 +14,7 @@ from . import helper as helpers
 
 class Observer:
     name = ""
+    package = ""  # of PyPI, that it comes from
     settles = True  # runs once before it is timed: sites are seen once, and then known
 
     def start(self, subject):

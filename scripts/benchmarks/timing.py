@@ -1,4 +1,7 @@
-"""Child: pairs of neighbouring runs, untraced and observed, in turns."""
+"""Child: pairs of neighbouring runs, untraced and observed, in turns.
+
+Time is the CPU time of this process, all threads: what other processes of the machine do
+matters less to it than to the wall clock, and nothing that is compared here waits."""
 
 import gc
 import time
@@ -7,11 +10,11 @@ SHORTEST = 0.002  # seconds: a shorter run is repeated, as timers and caches are
 
 
 def seconds(run, repeat=1):
-    """How long one run() takes, mean of `repeat`, and what it returned last."""
-    start = time.perf_counter()
+    """CPU time of one run(), mean of `repeat`, and what it returned last."""
+    start = time.process_time()
     for _ in range(repeat):
         returned = run()
-    return (time.perf_counter() - start) / repeat, returned
+    return (time.process_time() - start) / repeat, returned
 
 
 def repeats(run):

@@ -1,6 +1,6 @@
 """What is measured: one module a program, each with
 
-    SIZE        for run(): some 30 ms untraced on a machine of 2023
+    SIZE        for run(): some 10 ms untraced
     PEER_SIZE   the same for tracers that cost a thousand times as much
     ONE         the function that `--only` names in the mode "one function"
     run(size)   does the work and returns a checksum, the same in every run

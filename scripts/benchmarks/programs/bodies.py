@@ -1,6 +1,6 @@
 """Numbers: planets pull at each other, floats in lists and in local variables."""
 
-SIZE = 2500
+SIZE = 800
 PEER_SIZE = 4
 ONE = "advance"
 

@@ -1,6 +1,6 @@
 """Lists: the game of life on a board of lists, and an insertion sort."""
 
-SIZE = 36
+SIZE = 18
 PEER_SIZE = 3
 ONE = "generation"
 

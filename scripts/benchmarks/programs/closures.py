@@ -2,7 +2,7 @@
 
 import functools
 
-SIZE = 8000
+SIZE = 5000
 PEER_SIZE = 30
 ONE = "counter.<locals>.step"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-SIZE = 600
+SIZE = 120
 PEER_SIZE = 2
 ONE = "consume"
 

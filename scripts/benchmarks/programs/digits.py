@@ -1,6 +1,6 @@
 """Big integers: the digits of pi, one by one."""
 
-SIZE = 600
+SIZE = 400
 PEER_SIZE = 12
 ONE = "pi"
 

@@ -1,6 +1,6 @@
 """Exceptions: raised, caught, chained, through `finally` and `with`, by depth."""
 
-SIZE = 10000
+SIZE = 2500
 PEER_SIZE = 20
 ONE = "attempt"
 

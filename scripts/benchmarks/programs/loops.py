@@ -1,6 +1,6 @@
 """Tight loops, nothing but stores and arithmetic: recursion, a counting loop, a sieve."""
 
-SIZE = 1000
+SIZE = 400
 PEER_SIZE = 6
 ONE = "fibonacci"
 # A variable that is written all the time, and a condition that never holds.

@@ -1,6 +1,6 @@
 """Text and recursion: expressions taken apart by a hand-written parser, then worked out."""
 
-SIZE = 800
+SIZE = 500
 PEER_SIZE = 4
 ONE = "Parser.term"
 

@@ -2,7 +2,7 @@
 
 import heapq
 
-SIZE = 600
+SIZE = 400
 PEER_SIZE = 8
 ONE = "shortest"
 

@@ -1,6 +1,6 @@
 """Generators: a chain of them, and a tree walked by `yield from`."""
 
-SIZE = 30000
+SIZE = 10000
 PEER_SIZE = 60
 ONE = "smoothed"
 

@@ -1,6 +1,6 @@
 """Recursion: queens on a board, by backtracking, with sets that are changed and restored."""
 
-SIZE = 9
+SIZE = 8
 PEER_SIZE = 3
 ONE = "place"
 

@@ -1,6 +1,6 @@
 """Small objects and operator methods: spheres, seen along rays."""
 
-SIZE = 54
+SIZE = 40
 PEER_SIZE = 4
 ONE = "Sphere.distance"
 

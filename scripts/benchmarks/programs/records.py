@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-SIZE = 5000
+SIZE = 4000
 PEER_SIZE = 20
 ONE = "Account.apply"
 

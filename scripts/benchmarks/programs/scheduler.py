@@ -1,6 +1,6 @@
 """Objects: tasks of several classes pass packets through queues of their own."""
 
-SIZE = 4000
+SIZE = 1000
 PEER_SIZE = 6
 ONE = "Worker.step"
 

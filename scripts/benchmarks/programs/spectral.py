@@ -1,6 +1,6 @@
 """Numbers: products of a matrix that is computed, not stored; comprehensions and calls."""
 
-SIZE = 60
+SIZE = 36
 PEER_SIZE = 6
 ONE = "times"
 

@@ -1,6 +1,6 @@
 """Strings: built piece by piece, formatted, split and joined."""
 
-SIZE = 8000
+SIZE = 3000
 PEER_SIZE = 25
 ONE = "page"
 

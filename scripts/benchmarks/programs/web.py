@@ -11,7 +11,7 @@ import sys
 import wsgiref.simple_server
 
 NEEDS = "bottle"
-SIZE = 60
+SIZE = 30
 PEER_SIZE = 2
 ONE = "Service.create"
 

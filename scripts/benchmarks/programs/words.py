@@ -1,6 +1,6 @@
 """Dictionaries: words counted, grouped and indexed."""
 
-SIZE = 15000
+SIZE = 6000
 PEER_SIZE = 80
 ONE = "tally"
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 
-SIZE = 400
+SIZE = 300
 PEER_SIZE = 4
 ONE = "compute"
 THREADS = 4
