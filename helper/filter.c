@@ -53,8 +53,7 @@ static bool starts_with_dir(const char *file, const char *dir)
 {
     size_t size = strlen(dir);
 
-    // "python3.11/…" and "python311.zip/…" alike are the library.
-    return size && !strncmp(file, dir, size) && (file[size] == '/' || file[size] == '\0');
+    return size && !strncmp(file, dir, size) && file[size] == '/';
 }
 
 static bool is_library(const char *file)

@@ -79,7 +79,7 @@ struct py_watch {
     PyObject *exception; /* owned: the pending exception */
 };
 
-static struct py_watch py_watch_begin(PyObject *object)
+static inline struct py_watch py_watch_begin(PyObject *object)
 {
     struct py_watch watch;
     PyObject *function = py_eval("lambda o: [o, type(o), *gc.get_referents(o),\n"
@@ -96,7 +96,7 @@ static struct py_watch py_watch_begin(PyObject *object)
     return watch;
 }
 
-static void py_watch_end(struct py_watch *watch)
+static inline void py_watch_end(struct py_watch *watch)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
