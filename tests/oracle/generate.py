@@ -1,6 +1,6 @@
 """Random programs: random statements over random variables, sure to end.
 
-`program(seed)` always gives the same text. Loops run over a few items, functions call only
+`program(seed)` always gives the same text, in one version of Python. Loops run over a few items, functions call only
 functions defined before them and never from a loop, generators are consumed a bounded number
 of times, and a budget stops the nesting. What goes into a container is a scalar, so that no
 container contains itself, and loops cut what grows: captured values are never shortened.
@@ -10,6 +10,7 @@ Statements raise as they like; at module level each is caught.
 from __future__ import annotations
 
 import random
+import sys
 
 SCALARS = ("a", "b", "c")
 LISTS = ("xs", "ys", "n.extra", "rows[0]", "rows[a]")
@@ -140,9 +141,9 @@ def file_name(seed: int | str) -> str:
     return f"generated-{seed}.py"
 
 
-def program(seed: int) -> str:
-    """The program of `seed`."""
-    return _Generator(random.Random(seed)).program()
+def program(seed: int, version: tuple[int, ...] = sys.version_info[:2]) -> str:
+    """The program of `seed`, in the language of a version of Python."""
+    return _Generator(random.Random(seed), version).program()
 
 
 def _indent(lines: list[str]) -> list[str]:
@@ -152,7 +153,8 @@ def _indent(lines: list[str]) -> list[str]:
 class _Generator:
     """Writes one program. A statement is a list of lines."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, version: tuple[int, ...]) -> None:
+        self._version = tuple(version[:2])
         self._rng = rng
         self._budget = rng.randint(10, 30)
         self._functions: list[tuple[str, int]] = []  # name, number of arguments
@@ -571,6 +573,8 @@ class _Generator:
         )
 
     def _match(self) -> list[str]:
+        if self._version < (3, 10):
+            return self._assign()
         lines = [f"match {self._pick('xs', 'd', 'a', 'n', '(1, [2, 3])')}:"]
         for pattern in (
             "[1, p, *ys]",

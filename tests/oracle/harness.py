@@ -77,7 +77,7 @@ def helper_path() -> Path:
     raise FileNotFoundError(f"{name} is in none of {', '.join(map(str, directories))}; build it")
 
 
-def record(how: str, *what: str) -> Run:
+def record(how: str, *what: str, python: str = sys.executable) -> Run:
     """Run `what` (a program, or --generated SEED COUNT) in a child: oracle, memtrace, plain."""
     with tempfile.TemporaryDirectory(prefix="memtrace-oracle-") as directory:
         output = os.path.join(directory, "events")
@@ -85,7 +85,7 @@ def record(how: str, *what: str) -> Run:
             key: value for key, value in os.environ.items() if not key.startswith("PYTHON")
         }
         environment.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1")
-        command = [sys.executable, "-s", str(HERE / "harness.py"), how, output, *what]
+        command = [python, "-s", str(HERE / "harness.py"), how, output, *what]
         child = subprocess.run(
             command,
             env=environment,
@@ -103,29 +103,31 @@ def record(how: str, *what: str) -> Run:
     return Run(events, child.stdout + child.stderr)
 
 
-def compare_program(program: str | Path) -> str | None:
+def compare_program(program: str | Path, python: str = sys.executable) -> str | None:
     """The first difference between oracle and memtrace on one program, or None."""
-    expected = record("oracle", str(program))
-    actual = record("memtrace", str(program))
+    expected = record("oracle", str(program), python=python)
+    actual = record("memtrace", str(program), python=python)
     if not expected.events:
         return f"{program}: the oracle saw no event"
     return difference(expected.events, actual.events)
 
 
-def compare_generated(first_seed: int, count: int) -> str | None:
+def compare_generated(
+    first_seed: int, count: int, python: str = sys.executable, version: tuple = sys.version_info
+) -> str | None:
     """The same for `count` generated programs: seed, program and first difference."""
     import generate
 
     what = ("--generated", str(first_seed), str(count))
-    expected = _by_file(record("oracle", *what).events)
-    actual = _by_file(record("memtrace", *what).events)
+    expected = _by_file(record("oracle", *what, python=python).events)
+    actual = _by_file(record("memtrace", *what, python=python).events)
     for seed in range(first_seed, first_seed + count):
         name = generate.file_name(seed)
         found = difference(expected[name], actual[name])
         if found is not None or not expected[name]:
             numbered = "\n".join(
                 f"{number:4} {line}"
-                for number, line in enumerate(generate.program(seed).splitlines(), 1)
+                for number, line in enumerate(generate.program(seed, version).splitlines(), 1)
             )
             return f"seed {seed}:\n{numbered}\n{found or 'the oracle saw no event'}"
     return None

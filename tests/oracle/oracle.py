@@ -214,15 +214,19 @@ class Contents:
 class Site:
     """An instruction at which something may change."""
 
-    action: str  # store, delete, inplace or call
-    target: str  # STORE_* and DELETE_* suffix; of a call: CALL or EX
+    action: str  # store, delete, inplace, call or sum
+    target: str  # STORE_* and DELETE_* suffix
     line: int
     name: str = ""  # variable, attribute, or base of an item
     slot: int = 0
     base: names.Expression = names.UNKNOWN
     key: names.Expression = names.UNKNOWN
-    arg_count: int = 0
+    arg_count: int = 0  # of a call: operands above function and self
     store: "Site | None" = None  # of an in-place operator: the store of its result
+    height: int = 0  # variables and items on the stack by the code
+    first: "Site | None" = None  # the store before it in the same instruction
+    pair: bool = True  # of a call: function and self, not the function alone
+    takes: bool = False  # an operator that takes a str out of the variable stored to next
 
 
 _TARGETS = {
@@ -232,6 +236,7 @@ _TARGETS = {
     "NAME": "name",
     "ATTR": "attribute",
     "SUBSCR": "item",
+    "SLICE": "item",
 }
 
 
@@ -242,59 +247,69 @@ class Plan:
         self.code = code  # keeps its id from being used again
         self.function = frames.qualname(code)
         self.slots = frames.slot_names(code)
-        self.sites: dict[int, Site] = {}
+        self.sites: dict[int, list[Site]] = {}
         self._lines = frames.lines(code)
         stacks = names.stacks(code)
         items = [item for item in frames.instructions(code) if item.offset in stacks]
         for index, item in enumerate(items):
-            site = self._site(item, stacks[item.offset])
-            if site is None and frames.is_inplace(item):
-                site = self._inplace(items, index, stacks)
-            if site is not None:
-                self.sites[item.event_offset] = site
+            sites = self._sites(item, stacks[item.offset])
+            if not sites and frames.is_inplace(item):
+                sites = self._inplace(items, index, stacks)
+            if frames.takes_operand_out(items, index):
+                sites = sites or [Site("sum", "", self._lines[item.offset])]
+                sites[0].takes = True
+            for site in sites:
+                site.height = len(self.slots) + len(stacks[item.offset])
+            if sites:
+                self.sites[item.event_offset] = sites
 
-    def _site(self, item: frames.Instruction, stack: names.Stack) -> Site | None:
+    def _sites(self, item: frames.Instruction, stack: names.Stack) -> list[Site]:
         line = self._lines[item.offset]
+        pairs = names.fast_stores(item)
+        if pairs:
+            found = [Site("store", "FAST", line, self.slots[slot], slot) for slot in pairs]
+            found[-1].first = found[0] if len(found) > 1 else None
+            # What an inlined comprehension borrowed comes back: that stores nothing.
+            return [
+                site
+                for position, site in enumerate(found, 1)
+                if stack[-position] != ("saved", site.slot)
+            ]
         verb, _, target = item.name.partition("_")
         if verb in ("STORE", "DELETE") and target in _TARGETS:
             site = Site(verb.lower(), target, line, name=item.value or "")
-            if target in ("FAST", "DEREF"):
+            if target == "FAST":
                 site.slot = item.arg
+            elif target == "DEREF":
+                site.slot = frames.deref_slot(self.code, item.arg)
             elif target == "ATTR":
                 site.base = stack[-1]
                 site.name = f"{names.text(site.base)}.{item.value}"
             elif target == "SUBSCR":
                 site.base, site.key = stack[-2], stack[-1]
-            return site
-        if item.name == "CALL":
-            function = names.callee(stack, item.arg)
-        elif item.name == "CALL_FUNCTION_EX":
-            function = stack[-2 - (item.arg & 1)]
-        else:
-            return None
-        if function[0] not in ("attr", "method") or function[2] not in ALL_METHODS:
-            return None
-        if names.variable(function[1]) is None:
-            return None
-        return Site(
-            "call",
-            "CALL" if item.name == "CALL" else "EX",
-            line,
-            function[2],
-            base=function[1],
-            arg_count=item.arg,
-        )
+            elif target == "SLICE":
+                site.base, site.key = stack[-3], ("slice", stack[-2:])
+            return [site]
+        call = names.call(item, stack)
+        if call is None or call.function[0] not in ("attr", "method"):
+            return []
+        method = call.function[2]
+        if method not in ALL_METHODS or names.variable(call.function[1]) is None:
+            return []
+        base = call.function[1]
+        return [Site("call", "", line, method, base=base, arg_count=call.above, pair=call.pair)]
 
-    def _inplace(self, items: list[frames.Instruction], index: int, stacks: dict) -> Site | None:
+    def _inplace(self, items: list[frames.Instruction], index: int, stacks: dict) -> list[Site]:
         """The in-place operator at `index`, if its result goes to a store at once."""
         for item in items[index + 1 :]:
-            if item.name == "SWAP":
+            if frames.moves(item):
                 continue
-            store = self._site(item, stacks[item.offset])
-            if store is None or store.action != "store":
-                return None
-            return Site("inplace", store.target, self._lines[items[index].offset], store=store)
-        return None
+            stores = self._sites(item, stacks[item.offset])
+            if not stores or stores[0].action != "store":
+                return []
+            line = self._lines[items[index].offset]
+            return [Site("inplace", stores[0].target, line, store=stores[0])]
+        return []
 
 
 # ---- frames and threads under way -----------------------------------------------------------
@@ -318,6 +333,7 @@ class Call:
     number: int = 0  # activation; 0 before its first event
     pending: Pending | None = None
     operand: Contents | None = None  # left operand of the in-place operator just executed
+    kept: str | None = None  # left operand of the sum just executed: held, it stays bound
 
 
 class Oracle:
@@ -333,73 +349,52 @@ class Oracle:
         self._calls: dict[int, Call] = {}  # by id(frame), while it lives
         self._certain: dict[int, Call] = {}  # by thread: call with a certain store
         self._activations = 0
-        self._callback = frames.Callback(self._traced)
-        self._start_thread = _thread.start_new_thread
+        self._tracer = frames.Tracer(self._traced)
 
     def start(self) -> None:
         """Trace this thread, and those started from now on, from their next call on."""
-
-        def start_new_thread(function: Callable, *args: Any) -> int:
-            def run(*args: Any, **kwargs: Any) -> None:
-                self._install()
-                function(*args, **kwargs)
-
-            return self._start_thread(run, *args)
-
-        _thread.start_new_thread = _thread.start_new = start_new_thread
-        threading._start_new_thread = start_new_thread
-        self._install()
+        self._tracer.start()
 
     def stop(self) -> None:
-        frames.set_trace(None, None)
-        _thread.start_new_thread = _thread.start_new = self._start_thread
-        threading._start_new_thread = self._start_thread
+        self._tracer.stop()
 
-    def _install(self) -> None:
-        frames.set_trace(self._callback, None)
-
-    def _traced(self, _: Any, frame: types.FrameType, what: int, value: int | None) -> int:
+    def _traced(self, frame: types.FrameType, what: str, offset: int) -> None:
         try:
-            self._happened(frame, what, value)
+            self._happened(frame, what, offset)
         except BaseException:
             if self.failure is None:
                 self.failure = traceback.format_exc()
-        return 0
 
-    def _happened(self, frame: types.FrameType, what: int, value: int | None) -> None:
-        if what == frames.LINE:
-            return
+    def _happened(self, frame: types.FrameType, what: str, offset: int) -> None:
         thread = _thread.get_ident()
         call = self._calls.get(id(frame))
         waiting = self._certain.pop(thread, None)
         if waiting is not None and (waiting is not call or what != frames.EXCEPTION):
             self._resolve(waiting, raised=False)
-        if what == frames.CALL:
-            self._begins(frame, call)
+        if what in (frames.BEGIN, frames.RESUME):
+            self._begins(frame, call, what == frames.BEGIN)
         elif call is None:
             return
         elif what == frames.EXCEPTION:
             self._resolve(call, raised=True)
-            call.operand = None
-        elif what == frames.OPCODE:
+            call.operand = call.kept = None
+        elif what == frames.INSTRUCTION:
             self._resolve(call, raised=False)
-            self._executes(frame, call, thread)
-        elif what == frames.RETURN and (value is None or not frames.suspends(frame)):
+            self._executes(frame, call, thread, offset)
+        elif what == frames.END:
             del self._calls[id(frame)]
 
     # -- calls
 
-    def _begins(self, frame: types.FrameType, call: Call | None) -> None:
+    def _begins(self, frame: types.FrameType, call: Call | None, begins: bool) -> None:
         code = frame.f_code
-        begins = frames.begins(frame)
         if call is not None and not begins:
             return  # a generator goes on
         self._calls.pop(id(frame), None)
         plan = self._plan(code)
-        frame.f_trace_lines = False
+        self._tracer.watch(frame, plan is not None)
         if plan is None:
             return
-        frame.f_trace_opcodes = True
         call = self._calls[id(frame)] = Call(plan)
         arguments = (
             code.co_argcount
@@ -408,7 +403,7 @@ class Oracle:
             + bool(code.co_flags & 0x08)
         )
         for name in code.co_varnames[:arguments]:
-            value = self._variable(frame, plan, plan.slots.index(name))
+            value = self._variable(frame, plan, frames.argument_slot(code, name))
             if value is not UNBOUND and not name.startswith("."):
                 self._emit(
                     call,
@@ -436,27 +431,37 @@ class Oracle:
 
     # -- instructions
 
-    def _executes(self, frame: types.FrameType, call: Call, thread: int) -> None:
-        site = call.plan.sites.get(frame.f_lasti)
-        if site is None:
-            return
+    def _executes(self, frame: types.FrameType, call: Call, thread: int, offset: int) -> None:
+        for site in call.plan.sites.get(offset, ()):
+            if call.pending is not None:  # the first store of two: it can't fail
+                self._resolve(call, raised=False)
+            self._execute(frame, call, site)
+        if call.pending is not None and call.pending.certain:
+            self._certain[thread] = call
+
+    def _execute(self, frame: types.FrameType, call: Call, site: Site) -> None:
+        if site.takes:
+            left = frames.stack(frame, site.height, 2)
+            call.kept = left if type(left) is str else None
         if site.action == "call":
             call.pending = self._method_call(frame, call, site)
         elif site.action == "inplace":
             call.pending = self._operator(frame, call, site)
-        else:
+        elif site.action != "sum":
             call.pending = self._store(frame, call, site)
-            call.operand = None
-        if call.pending is not None and call.pending.certain:
-            self._certain[thread] = call
+            call.operand = call.kept = None
 
     def _store(self, frame: types.FrameType, call: Call, site: Site) -> Pending | None:
-        depth = {"ATTR": 2, "SUBSCR": 3}.get(site.target, 1)
+        position = {"ATTR": 2, "SUBSCR": 3, "SLICE": 4}.get(site.target, 2 if site.first else 1)
         deletes = site.action == "delete"
-        new_value = UNBOUND if deletes else frames.stack(frame, depth)
+        new_value = UNBOUND if deletes else frames.stack(frame, site.height, position)
+        if site.target == "SLICE":
+            container = frames.stack(frame, site.height, 3)
+            name = f"{names.text(site.base)}[{names.slice_text(site.key)}]"
+            return self._slice_store(call, site, container, name, look(new_value))
         if site.target == "SUBSCR":
-            above = 2 if deletes else 2
-            container, key = frames.stack(frame, above), frames.stack(frame, 1)
+            container = frames.stack(frame, site.height, 2)
+            key = frames.stack(frame, site.height, 1)
             name = f"{names.text(site.base)}[{names.final_key_text(site.key, key)}]"
             if type(key) is slice:
                 return self._slice_store(call, site, container, name, look(new_value))
@@ -464,13 +469,16 @@ class Oracle:
         else:
             name = site.name
             if site.target == "ATTR":
-                old = bound_attribute(frames.stack(frame, 1), name.rpartition(".")[2])
+                owner = frames.stack(frame, site.height, 1)
+                old = bound_attribute(owner, name.rpartition(".")[2])
             elif site.target == "GLOBAL":
                 old = bound_name(frame.f_globals, name)
             elif site.target == "NAME":
                 old = bound_name(frames.namespace(frame), name)
             else:
                 old = look(self._variable(frame, call.plan, site.slot))
+                if site.first is not None and site.first.slot == site.slot:
+                    old = look(frames.stack(frame, site.height, 1))
         return self._change(call, site, name, old, look(new_value))
 
     def _change(self, call: Call, site: Site, name: str, old: Look, new: Look) -> Pending | None:
@@ -506,13 +514,15 @@ class Oracle:
         return Pending(self._event(call, site.line, kind, "item", name, UNREADABLE, new))
 
     def _method_call(self, frame: types.FrameType, call: Call, site: Site) -> Pending | None:
-        if site.target == "EX":
-            function = frames.stack(frame, 2 + (site.arg_count & 1))
-            container = _bound_to(function)
-        elif frames.stack(frame, site.arg_count + 2) is UNBOUND:
-            container = _bound_to(frames.stack(frame, site.arg_count + 1))
+        # Function and self, or the bound method and NULL, in the order of this version.
+        high = frames.stack(frame, site.height, site.arg_count + 1)
+        low = frames.stack(frame, site.height, site.arg_count + 2) if site.pair else UNBOUND
+        if low is UNBOUND:
+            container = _bound_to(high)
+        elif high is UNBOUND:
+            container = _bound_to(low)
         else:
-            container = frames.stack(frame, site.arg_count + 1)
+            container = high
         kind = type(container)
         if not values.is_one_of(kind, METHODS) or site.name not in METHODS[kind]:
             return None
@@ -526,13 +536,15 @@ class Oracle:
         return Pending(event, contents=contents, survives=True)
 
     def _operator(self, frame: types.FrameType, call: Call, site: Site) -> Pending | None:
-        operand = frames.stack(frame, 2)
+        operand = frames.stack(frame, site.height, 2)
         if not values.is_one_of(type(operand), values.CONTAINERS):
             return None
         store = site.store
         name = store.name
+        if store.target == "SLICE":
+            return None
         if store.target == "SUBSCR":
-            key = frames.stack(frame, 3)
+            key = frames.stack(frame, site.height, 3)
             if type(key) is slice:
                 return None  # the slice's own copy
             name = f"{names.text(store.base)}[{names.final_key_text(store.key, key)}]"
