@@ -846,12 +846,16 @@ static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_p
     }
     if (!record_mutations || !mt_snapshot_takes(left))
         return;
+    // For `rows[i] += …` container and key lie below the operands.
+    bool in_item = site->partner >= 0 && plan->sites[site->partner].op == MT_SITE_STORE_ITEM;
+    PyObject *key = in_item ? mt_frame_operand(frame, site->depth, 2) : NULL;
+    // The left operand of `xs[part] += …` is a copy.
+    if (key && PySlice_Check(key))
+        return;
     struct mt_pending *pending =
         watch_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left);
-    // For `rows[i] += …` container and key lie below the operands.
-    if (pending && site->partner >= 0 && plan->sites[site->partner].op == MT_SITE_STORE_ITEM)
-        pending->has_key =
-            mt_value_capture_key(mt_frame_operand(frame, site->depth, 2), &pending->key);
+    if (pending && key)
+        pending->has_key = mt_value_capture_key(key, &pending->key);
 }
 
 static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
