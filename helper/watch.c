@@ -19,6 +19,7 @@ struct watch {
     char key_text[128];        // as the person wrote it
     PyObject *condition;       // owned code object, NULL for none
     bool names_old, names_new; // what the condition needs
+    bool has_functions;        // it has comprehensions or lambdas with a code of their own
 };
 
 static struct watch *watches; // watch_count of them; NULL when there are none
@@ -29,16 +30,27 @@ static uint32_t watch_count;
 // Position of the '[' that opens the last subscript of a target that ends in ']', or -1.
 static int last_subscript(const char *target)
 {
-    int size = (int)strlen(target), nesting = 0;
+    int size = (int)strlen(target), nesting = 0, open = -1;
+    char quote = '\0';
 
     if (!size || target[size - 1] != ']')
         return -1;
-    for (int i = size - 1; i >= 0; i--) {
-        nesting += (target[i] == ']') - (target[i] == '[');
-        if (!nesting)
-            return i;
+    for (int i = 0; i < size; i++) {
+        char c = target[i];
+        if (quote) {
+            if (c == '\\' && target[i + 1])
+                i++;
+            else if (c == quote)
+                quote = '\0';
+        } else if (c == '\'' || c == '"') {
+            quote = c;
+        } else if (c == '[' && nesting++ == 0) {
+            open = i;
+        } else if (c == ']') {
+            nesting--;
+        }
     }
-    return -1;
+    return nesting || quote ? -1 : open;
 }
 
 // A literal key becomes the value that an event's key has; anything else is compared as text.
@@ -123,15 +135,23 @@ static void describe_error(char *text, size_t size)
     Py_XDECREF(traceback);
 }
 
-static bool names(PyObject *condition, const char *name)
+// Note which of the names it needs a condition's code has, and the functions in it.
+static void look_at_names(struct watch *watch, PyObject *code)
 {
-    PyObject *all = ((PyCodeObject *)condition)->co_names;
+    PyObject *names = ((PyCodeObject *)code)->co_names, *consts = ((PyCodeObject *)code)->co_consts;
 
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(all); i++) {
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(all, i), name) == 0)
-            return true;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        watch->names_old |= PyUnicode_CompareWithASCIIString(name, "old") == 0;
+        watch->names_new |= PyUnicode_CompareWithASCIIString(name, "new") == 0;
     }
-    return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(consts); i++) {
+        PyObject *function = PyTuple_GET_ITEM(consts, i);
+        if (!PyCode_Check(function))
+            continue;
+        watch->has_functions = true;
+        look_at_names(watch, function);
+    }
 }
 
 static enum mt_status compile_condition(struct watch *watch)
@@ -143,8 +163,7 @@ static enum mt_status compile_condition(struct watch *watch)
     watch->condition =
         Py_CompileString(watch->breakpoint->condition, "<memtrace condition>", Py_eval_input);
     if (watch->condition) {
-        watch->names_old = names(watch->condition, "old");
-        watch->names_new = names(watch->condition, "new");
+        look_at_names(watch, watch->condition);
         return MT_OK;
     }
     describe_error(error, sizeof error);
@@ -264,6 +283,31 @@ static PyObject *event_scope(const struct mt_watch_event *event)
     return variables;
 }
 
+// The globals that a condition runs with. What a comprehension or lambda in it names, it finds
+// nowhere else. New reference or NULL.
+static PyObject *condition_globals(const struct watch *watch, mt_frame *frame, PyObject *variables)
+{
+    PyObject *globals = mt_frame_globals(frame);
+
+    if (!watch->has_functions) {
+        Py_INCREF(globals);
+        return globals;
+    }
+    globals = PyDict_Copy(globals);
+    if (globals && PyDict_Update(globals, variables) < 0)
+        Py_CLEAR(globals);
+    return globals;
+}
+
+// A condition over `old` can't hold where there was nothing before, nor one over `new` where
+// there is nothing after. (An old value that is there but can't be read fails.)
+static bool lacks_a_side(const struct watch *watch, const struct mt_watch_event *event)
+{
+    return ((watch->names_old && event->kind == MT_NEW) ||
+            (watch->names_new && event->kind == MT_DELETED)) &&
+           PyErr_ExceptionMatches(PyExc_NameError);
+}
+
 // Does the condition hold? A failure holds, with the reason in `error`.
 static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
                             char *error, size_t error_size)
@@ -273,12 +317,17 @@ static bool condition_holds(const struct watch *watch, const struct mt_watch_eve
 
     PyErr_Fetch(&saved_type, &saved_error, &saved_traceback);
     PyObject *scope = event_scope(event);
-    PyObject *result =
-        scope ? PyEval_EvalCode(watch->condition, mt_frame_globals(event->frame), scope) : NULL;
+    PyObject *globals = scope ? condition_globals(watch, event->frame, scope) : NULL;
+    PyObject *result = globals ? PyEval_EvalCode(watch->condition, globals, scope) : NULL;
     if (result)
         truth = PyObject_IsTrue(result);
     Py_XDECREF(result);
+    Py_XDECREF(globals);
     Py_XDECREF(scope);
+    if (truth < 0 && lacks_a_side(watch, event)) {
+        PyErr_Clear();
+        truth = 0;
+    }
     if (truth < 0)
         describe_error(error, error_size);
     PyErr_Restore(saved_type, saved_error, saved_traceback);
@@ -307,11 +356,6 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
         struct watch *watch = &watches[i];
         if (!target_matches(watch, event) ||
             !applies_to_code(watch, event->plan->code, event->plan))
-            continue;
-        // A condition over `old` can't hold where there was nothing before, nor one over `new`
-        // where there is nothing after. (An old value that is there but can't be read fails.)
-        if ((watch->names_old && event->kind == MT_NEW) ||
-            (watch->names_new && event->kind == MT_DELETED))
             continue;
         if (watch->condition && !condition_holds(watch, event, ret->error, sizeof ret->error))
             continue;
