@@ -153,23 +153,20 @@ static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const stru
     watch_code(plan->code, local_events(plan));
 }
 
-static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size_t count,
-                                PyObject *names)
+// All but the commonest: see on_instruction.
+static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread *thread,
+                                                                PyCodeObject *code, int offset)
 {
-    PyCodeObject *code = (PyCodeObject *)arguments[0];
-    int offset = offset_of(arguments[1]);
-    struct mt_thread *thread = mt_thread_get();
-
-    if (__builtin_expect(!mt_engine_on || !thread || thread->busy, 0))
+    if (!mt_engine_on || !thread || thread->busy)
         return Py_NewRef(thread && thread->busy ? Py_None : disable);
     mt_frame *frame = mt_frame_current(mt_tstate_self());
     struct mt_plan *plan = thread->call.frame == frame && thread->call.plan &&
                                    thread->call.plan->code == code
                                ? thread->call.plan
                                : mt_engine_enter(thread, frame);
-    if (__builtin_expect(!plan, 0))
+    if (!plan)
         return Py_NewRef(disable);
-    if (__builtin_expect(mt_engine_unsettled(thread, frame), 0)) {
+    if (mt_engine_unsettled(thread, frame)) {
         int saved_errno = errno;
         mt_engine_settle(thread, frame);
         errno = saved_errno;
@@ -180,9 +177,31 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
     mt_engine_site(thread, frame, plan, site);
     if (site + 1 < plan->sites + plan->site_count && site[1].second)
         mt_engine_site(thread, frame, plan, site + 1);
-    if (__builtin_expect(mt_engine_unsettled(thread, frame), 0))
+    if (mt_engine_unsettled(thread, frame))
         arm_after(plan, site);
     Py_RETURN_NONE;
+}
+
+static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size_t count,
+                                PyObject *names)
+{
+    PyCodeObject *code = (PyCodeObject *)arguments[0];
+    int offset = offset_of(arguments[1]);
+    struct mt_thread *thread = mt_thread_self;
+
+    // A scalar stored to a local of the call that the thread is known to be in. quick_frame is
+    // forgotten whenever recording stops or changes, and in a forked child.
+    if (__builtin_expect(thread && !thread->unsettled, 1)) {
+        mt_frame *frame = mt_frame_current(mt_tstate_self());
+        uint32_t unit = (uint32_t)offset / 2;
+        if (thread->quick_frame == frame && thread->call.plan->code == code &&
+            unit < thread->site_units && thread->site_at[unit]) {
+            struct mt_site *site = &thread->call.plan->sites[thread->site_at[unit] - 1];
+            if (mt_engine_store_scalar(thread, frame, site))
+                Py_RETURN_NONE;
+        }
+    }
+    return on_instruction_other(thread ? thread : mt_thread_get(), code, offset);
 }
 
 static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not_traced)

@@ -243,8 +243,11 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     mt_frame *frame = thread->quick_frame;
     uint32_t unit = mt_frame_unit(frame, thread->code_start);
     uint16_t index = unit < thread->site_units ? thread->site_at[unit] : 0;
-    if (index)
-        mt_engine_site(thread, frame, thread->call.plan, &thread->call.plan->sites[index - 1]);
+    if (!index)
+        return 0;
+    struct mt_site *site = &thread->call.plan->sites[index - 1];
+    if (!mt_engine_store_scalar(thread, frame, site))
+        mt_engine_site(thread, frame, thread->call.plan, site);
     return 0;
 }
 

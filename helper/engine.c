@@ -678,25 +678,6 @@ static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     write_store(thread, frame, plan, site, &store);
 }
 
-// The same for what is by far the commonest: a scalar (or nothing) in the local, and a scalar
-// that replaces it. False: it is something else, nothing is done.
-static inline bool store_fast_scalar(struct mt_thread *thread, mt_frame *frame,
-                                     struct mt_plan *plan, struct mt_site *site)
-{
-    struct mt_scalar old_value, new_value;
-
-    if (!site->plain || thread->pending_count ||
-        !mt_value_scalar(mt_frame_operand(frame, site->depth, 0), &new_value) ||
-        !mt_value_scalar(mt_frame_slot(frame, site->slot), &old_value))
-        return false;
-    if (mt_value_scalars_equal(old_value, new_value))
-        return true;
-    mt_ring_append_scalars(&thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED,
-                           site->def_id ? site->def_id : site_definition(plan, site),
-                           thread->call.activation, old_value, new_value);
-    return true;
-}
-
 static void store_deref(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                         struct mt_site *site)
 {
@@ -874,8 +855,6 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 void mt_engine_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                     struct mt_site *site)
 {
-    if (store_fast_scalar(thread, frame, plan, site))
-        return;
     switch ((enum mt_site_op)site->op) {
     case MT_SITE_STORE_FAST:
     case MT_SITE_DELETE_FAST: store_fast(thread, frame, plan, site); break;
@@ -937,7 +916,7 @@ struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame)
     return plan;
 }
 
-// Like store_fast_scalar, for an argument.
+// Like mt_engine_store_scalar, for an argument.
 static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *frame,
                                          struct mt_plan *plan, struct mt_argument *argument)
 {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include "request.h"
 #include "thread.h"
+#include "value.h"
 
 /* Options of the request from now on (texts borrowed until the next call): every code object
  * is judged anew. `fresh`: a recording begins, number activations from 1. */
@@ -62,5 +63,25 @@ void mt_engine_raised(struct mt_thread *thread, mt_frame *frame);
 
 /* The call returns, is unwound, or (`suspended`) yields. */
 void mt_engine_return(struct mt_thread *thread, mt_frame *frame, bool suspended);
+
+/* ---- inline: the hot path --------------------------------------------------------------- */
+
+/* A site for what is by far the commonest: a scalar (or nothing) in a local, and a scalar that
+ * replaces it, with nothing to settle before. False: it is something else, nothing is done. */
+static inline bool mt_engine_store_scalar(struct mt_thread *thread, mt_frame *frame,
+                                          const struct mt_site *site)
+{
+    struct mt_scalar old_value, new_value;
+
+    if (!site->plain || !site->def_id ||
+        !mt_value_scalar(mt_frame_operand(frame, site->depth, 0), &new_value) ||
+        !mt_value_scalar(mt_frame_slot(frame, site->slot), &old_value))
+        return false;
+    if (!mt_value_scalars_equal(old_value, new_value))
+        mt_ring_append_scalars(&thread->ring,
+                               old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, site->def_id,
+                               thread->call.activation, old_value, new_value);
+    return true;
+}
 
 #endif

@@ -62,18 +62,6 @@ mt_frame *mt_frame_back(mt_frame *frame)
 #endif
 }
 
-mt_frame *mt_frame_current(PyThreadState *tstate)
-{
-#if PY_VERSION_HEX >= 0x030d0000
-    // 3.13: cframe is gone (gh-108035).
-    return tstate->current_frame;
-#elif PY_VERSION_HEX >= 0x030b0000
-    return tstate->cframe->current_frame;
-#else
-    return tstate->frame;
-#endif
-}
-
 /* ---- code objects ------------------------------------------------------------------------ */
 
 // Index of our word in co_extra, in the main interpreter; -1 before it was asked for.

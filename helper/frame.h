@@ -179,7 +179,17 @@ static inline PyThreadState *mt_tstate_self(void)
 }
 
 /* The frame that a thread executes, or NULL. */
-mt_frame *mt_frame_current(PyThreadState *tstate);
+static inline mt_frame *mt_frame_current(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030d0000
+    // 3.13: cframe is gone (gh-108035).
+    return tstate->current_frame;
+#elif PY_VERSION_HEX >= 0x030b0000
+    return tstate->cframe->current_frame;
+#else
+    return tstate->frame;
+#endif
+}
 
 /* ---- code objects ------------------------------------------------------------------------ */
 
