@@ -54,7 +54,7 @@ def test_attach_leaves_the_process_as_it_was(state: str) -> None:
 def test_a_long_call_that_holds_the_gil_is_armed_then_installed() -> None:
     with Target("attach_states.py", "gil") as target, GdbSession() as gdb:
         gdb.command("python import memtrace.session")
-        gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+        gdb.command("python memtrace.session.WAIT_SECONDS = 0.02")
         armed = 0
         for _ in range(ROUNDS):
             attach(gdb, target.pid)
@@ -63,11 +63,11 @@ def test_a_long_call_that_holds_the_gil_is_armed_then_installed() -> None:
                 armed += 1
                 gdb.command("python memtrace.session.WAIT_SECONDS = 60")
                 said = gdb.command("memtrace on")
-                gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+                gdb.command("python memtrace.session.WAIT_SECONDS = 0.02")
             assert "memtrace: recording" in said, gdb.transcript()
             gdb.command("python memtrace.session.WAIT_SECONDS = 60")
             assert "memtrace: off" in gdb.command("memtrace off")
-            gdb.command("python memtrace.session.WAIT_SECONDS = 0.05")
+            gdb.command("python memtrace.session.WAIT_SECONDS = 0.02")
             gdb.command("detach")
             assert_free(target.pid, 1)
         assert armed, "the lock was free each time: the state does not do what it is for"

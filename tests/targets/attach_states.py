@@ -155,7 +155,7 @@ def in_allocator():
 def in_gil():
     say_ready()
     while not finish_is_due():
-        check(re.match("(a+)+$", "a" * 23 + "b") is None, "matched")
+        check(re.match("(a+)+$", "a" * 21 + "b") is None, "matched")
 
 
 globals()["in_" + sys.argv[1]]()
