@@ -139,6 +139,8 @@ static void test_watch_hits_the_item_of_its_key(void **state)
     ASSERT_HITS("", .name = "flags", .key = "True");
     ASSERT_HITS("", .name = "flags", .key = "1.0");
     ASSERT_HITS("", .name = "flags", .key = "'1'");
+    assert_int_equal(arm("break=1\nbreak-target=flags[True]\n"), MT_OK);
+    ASSERT_HITS("", .name = "flags", .key = "None");
     // Below another item, and by the key's expression.
     assert_int_equal(arm("break=1\nbreak-target=m[0][1]\nbreak=2\nbreak-target=grid[point]\n"
                          "break=3\nbreak-target=d[abc]\n"),
@@ -250,6 +252,9 @@ static void test_watch_condition_over_what_is_not_there_does_not_hold(void **sta
                          "break=2\nbreak-target=b\nbreak-if=Undecided.old == 3\n"),
                      MT_OK);
     ASSERT_HITS("2", .name = "b", .kind = MT_NEW, .new_source = "1"); // an attribute's name
+    assert_int_equal(arm("break=1\nbreak-target=b\nbreak-if=1 / 0 or old\n"), MT_OK);
+    ASSERT_HITS("1 ZeroDivisionError: division by zero", .name = "b", .kind = MT_NEW,
+                .new_source = "1");
 }
 
 static void test_watch_that_cannot_be_armed_leaves_those_before(void **state)
