@@ -17,7 +17,9 @@ def _unique(rows: list[dict[str, Any]], key: str) -> list[str]:
     return list(dict.fromkeys(row[key] for row in rows))
 
 
-def _bars(axes: Any, rows: list[dict[str, Any]], down: str, title: str) -> None:
+def _bars(
+    axes: Any, rows: list[dict[str, Any]], down: str, title: str, colours: dict[str, Any]
+) -> None:
     """Horizontal bars on a logarithmic scale, one colour an interpreter."""
     rows = [row for row in rows if "ratio" in row]
     names = _unique(rows, down)[::-1]
@@ -25,9 +27,7 @@ def _bars(axes: Any, rows: list[dict[str, Any]], down: str, title: str) -> None:
     height = 0.8 / max(1, len(versions))
     for index, version in enumerate(versions):
         chosen = [row for row in rows if row["interpreter"] == version]
-        where = [
-            names.index(row[down]) + 0.4 - height * (index + 0.5) for row in chosen
-        ]
+        where = [names.index(row[down]) + 0.4 - height * (index + 0.5) for row in chosen]
         medians = [row["ratio"]["median"] for row in chosen]
         low = [row["ratio"]["median"] - row["ratio"]["q1"] for row in chosen]
         high = [row["ratio"]["q3"] - row["ratio"]["median"] for row in chosen]
@@ -38,7 +38,7 @@ def _bars(axes: Any, rows: list[dict[str, Any]], down: str, title: str) -> None:
             left=1,
             xerr=[low, high],
             error_kw={"elinewidth": 0.6},
-            color=COLOURS[index % len(COLOURS)],
+            color=colours[version],
             label=version,
         )
     axes.set_xscale("log")
@@ -53,9 +53,10 @@ def _bars(axes: Any, rows: list[dict[str, Any]], down: str, title: str) -> None:
         axes.legend(fontsize=6)
 
 
-def _line(axes: Any, rows: list[dict[str, Any]], series: str) -> None:
+def _line(axes: Any, rows: list[dict[str, Any]], series: str, colours: dict[str, Any]) -> None:
+    """Cost of an event over what grows, one line an interpreter."""
     rows = [row for row in rows if row["series"] == series]
-    for index, version in enumerate(_unique(rows, "interpreter")):
+    for version in _unique(rows, "interpreter"):
         chosen = [row for row in rows if row["interpreter"] == version and "ns_per_event" in row]
         costs = [row["ns_per_event"] for row in chosen]
         axes.errorbar(
@@ -68,7 +69,7 @@ def _line(axes: Any, rows: list[dict[str, Any]], series: str) -> None:
             marker="o",
             markersize=3,
             linewidth=1,
-            color=COLOURS[index % len(COLOURS)],
+            color=colours[version],
             label=version,
         )
     axes.set_xscale("symlog")
@@ -88,19 +89,24 @@ def draw(result: dict[str, Any], path: Path) -> None:
     rows_of_lines = -(-len(series) // columns)
     figure = pyplot.figure(figsize=(11, 12 + 2.6 * rows_of_lines))
     grid = figure.add_gridspec(2 + rows_of_lines, 6, height_ratios=[6, 6] + [2.4] * rows_of_lines)
+    versions = [interpreter["version"] for interpreter in result["interpreters"]]
+    colours = {version: COLOURS[i % len(COLOURS)] for i, version in enumerate(versions)}
     loops = [row for row in result["programs"] if row["program"] == "loops"]
-    _bars(figure.add_subplot(grid[0, 0:3]), loops, "mode", "Tight loops")
+    loops.sort(key=lambda row: not row["mode"].startswith("floor"))
+    _bars(figure.add_subplot(grid[0, 0:3]), loops, "mode", "Tight loops", colours)
     peers = [row for row in result["peers"] if row["program"] == "loops"]
-    _bars(figure.add_subplot(grid[0, 3:6]), peers, "peer", "Others, tight loops, small data")
+    title = "Others, tight loops, small data"
+    _bars(figure.add_subplot(grid[0, 3:6]), peers, "peer", title, colours)
     full = [row for row in result["programs"] if row["mode"] == "full"]
-    _bars(figure.add_subplot(grid[1, 0:3]), full, "program", "Programs, full recording")
+    _bars(figure.add_subplot(grid[1, 0:3]), full, "program", "Programs, full", colours)
     narrow = [row for row in result["programs"] if row["mode"] == "--only nothing"]
-    _bars(figure.add_subplot(grid[1, 3:6]), narrow, "program", "Programs, --only nothing")
+    title = "Programs, --only nothing"
+    _bars(figure.add_subplot(grid[1, 3:6]), narrow, "program", title, colours)
     for index, name in enumerate(series):
         down, across = divmod(index, columns)
         axes = figure.add_subplot(grid[2 + down, 2 * across : 2 * across + 2])
-        _line(axes, result["growth"], name)
+        _line(axes, result["growth"], name, colours)
     figure.suptitle(f"memtrace {result['memtrace']}, {result['machine']['cpu']}", fontsize=10)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.985))
     figure.savefig(path)
     pyplot.close(figure)

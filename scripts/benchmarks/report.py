@@ -65,6 +65,7 @@ def _crossing(
 
 def _programs(result: dict[str, Any]) -> list[str]:
     loops = [row for row in result["programs"] if row["program"] == "loops"]
+    loops.sort(key=lambda row: not row["mode"].startswith("floor"))
     lines = _crossing(
         "Tight loops, as a multiple of the untraced run: median (quartiles)",
         loops,
