@@ -39,6 +39,8 @@ static mt_eval_function previous_eval;
 static int starting;
 // How many threads the interpreter had ever made when we last looked at them all (3.11).
 static uint64_t threads_seen;
+
+enum { LIST_WAIT_US = 100 * 1000 };
 static const uint64_t *threads_made;
 
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument);
@@ -91,11 +93,24 @@ static bool claim(PyThreadState *tstate)
     return true;
 }
 
+// False when the list could not be read within `wait_us`: see mt_interpreter_first_thread.
+static bool try_each_thread(void (*each)(PyThreadState *tstate, void *context), void *context,
+                            int wait_us)
+{
+    PyThreadState *first = mt_interpreter_first_thread(PyThreadState_Get()->interp, wait_us);
+
+    for (PyThreadState *tstate = first; tstate; tstate = PyThreadState_Next(tstate))
+        each(tstate, context);
+    return first != NULL;
+}
+
 static void for_each_thread(void (*each)(PyThreadState *tstate, void *context), void *context)
 {
-    PyInterpreterState *interp = PyThreadState_Get()->interp;
-
-    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(interp); tstate;
+    if (try_each_thread(each, context, LIST_WAIT_US))
+        return;
+    // Who makes a thread is done in no time. Whoever it is only reads the list, and may wait for
+    // the GIL that we hold (sys._current_frames() whose garbage collection runs code).
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(PyThreadState_Get()->interp); tstate;
          tstate = PyThreadState_Next(tstate))
         each(tstate, context);
 }
@@ -140,8 +155,11 @@ static inline bool threads_appeared(void)
 
 static __attribute__((noinline)) void cover_new_threads(void)
 {
-    threads_seen = *threads_made;
-    for_each_thread(cover_if_new, NULL);
+    uint64_t made = *threads_made;
+
+    // No wait here, where the lock may be this thread's own: the next event tries again.
+    if (try_each_thread(cover_if_new, NULL, 0))
+        threads_seen = made;
 }
 
 // ---- events --------------------------------------------------------------------------------
@@ -318,6 +336,8 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
         .launching = !PyThreadState_Next(PyInterpreterState_ThreadHead(self->interp)),
     };
 
+    threads_made = mt_interpreter_threads_made(self->interp);
+    threads_seen = *threads_made;
     for_each_thread(install_thread, &count);
     *ret_threads = count.covered;
     if (!count.covered && count.foreign)
@@ -325,8 +345,6 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
                              "another tracer (a debugger or coverage tool, function %#llx) holds "
                              "the only trace slot of every thread: stop it, then try again",
                              (unsigned long long)mt_control->tracer_holder);
-    threads_made = mt_interpreter_threads_made(self->interp);
-    threads_seen = *threads_made;
     if (!MT_CALLS_SHARE_C_STACK)
         set_eval(self->interp);
     if (count.foreign)

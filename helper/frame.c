@@ -7,10 +7,12 @@
 #include "status.h"
 
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030c0000
-// For tracing_possible (3.9) and the count of threads (3.11). The public header defines this macro for older extensions.
+// For tracing_possible (3.9), and the count and the list of threads (3.11). The public header
+// defines this macro for older extensions.
 #undef _PyGC_FINALIZED
 #define Py_BUILD_CORE
 #include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
 #undef Py_BUILD_CORE
 #endif
 
@@ -238,6 +240,21 @@ const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp)
     return &interp->threads.next_unique_id;
 #else
     return &interp->tstate_next_unique_id;
+#endif
+}
+
+PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_us)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    // What is in the list when its lock has been had was linked and filled in under it.
+    PyThread_type_lock lock = _PyRuntime.interpreters.mutex;
+    if (PyThread_acquire_lock_timed(lock, wait_us, 0) != PY_LOCK_ACQUIRED)
+        return NULL;
+    PyThreadState *first = PyInterpreterState_ThreadHead(interp);
+    PyThread_release_lock(lock);
+    return first;
+#else
+    return PyInterpreterState_ThreadHead(interp);
 #endif
 }
 

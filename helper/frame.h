@@ -312,6 +312,12 @@ static inline PyObject *mt_eval_call(mt_eval_function function, PyThreadState *t
  * numbers). Valid as long as the interpreter. */
 const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp);
 
+/* The first of the interpreter's thread states: it, and all behind it (PyThreadState_Next), are
+ * whole as long as the GIL is held. NULL when that could not be made sure within `wait_us`
+ * microseconds; 0: at once. A thread that comes from C links its state without the GIL, and on
+ * 3.11 before the state is filled in (new_threadstate). */
+PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_us);
+
 /* The frame object of a suspended generator, coroutine or async generator, borrowed; NULL: it
  * has none, or `object` is something else. */
 PyFrameObject *mt_generator_frame_object(PyObject *object);
