@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-ORACLE_VERSIONS = {(3, 11)}
+ORACLE_VERSIONS = {(3, minor) for minor in range(8, 16)}
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "gdbplugin")]
 
 # Set before pytest-xdist starts its workers: they all take the same.
@@ -20,13 +20,13 @@ if "MEMTRACE_BUILD" in os.environ:
 
 collect_ignore = ["programs"]
 if sys.version_info[:2] not in ORACLE_VERSIONS:
-    collect_ignore += ["test_oracle.py", "test_undisturbed.py"]
+    collect_ignore += ["test_oracle.py", "test_undisturbed.py", "test_versions.py"]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     if sys.version_info[:2] not in ORACLE_VERSIONS:
         return (
-            f"tests/oracle: not run, its oracle knows the frames of CPython 3.11 and not of "
+            f"tests/oracle: not run, its oracle knows the frames of CPython 3.8 to 3.15, not of "
             f"{sys.version_info[0]}.{sys.version_info[1]}"
         )
     return f"tests/oracle: MEMTRACE_SEED={os.environ['MEMTRACE_SEED']}"
