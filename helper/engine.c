@@ -132,6 +132,9 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
         site->watch = mt_watch_applies(code, plan, site->scope, site->name);
         site->plain = site->op == MT_SITE_STORE_FAST && !site->second && !site->restores &&
                       !site->redacted && !site->watch && record_all && !record_rebound;
+        // Of two stores in one instruction (3.13+) the short cut would see the first alone.
+        if (site->second)
+            site[-1].plain = 0;
         // Breakpoints reach into code that is not recorded otherwise.
         plan->traced |= site->watch != 0;
     }
