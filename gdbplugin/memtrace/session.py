@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from typing import Callable, Dict, List, NamedTuple, Optional
 
 import gdb
@@ -173,7 +174,11 @@ class Session:
         """Let the process run for a moment, so that a request that is pending is carried out."""
         if self.is_pending and inject.may_run():
             done = loading.helper_symbol(Images(self.pid, target.read), "memtrace_hook_done")
-            inject.run(WAIT_SECONDS, done)
+            deadline = time.monotonic() + WAIT_SECONDS
+            left = WAIT_SECONDS
+            # The thread that carried out an earlier request may be the first to arrive.
+            while left > 0 and self.is_pending and inject.run(left, done) == inject.Run.ARRIVED:
+                left = deadline - time.monotonic()
             if not target.pid():
                 raise MemtraceError("the process ended before it could carry out the request")
 
