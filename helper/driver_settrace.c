@@ -248,6 +248,16 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     return 0;
 }
 
+// Not inline: on_trace saves no registers for what most instructions don't need.
+static __attribute__((noinline)) int on_site(struct mt_thread *thread, struct mt_site *site)
+{
+    mt_frame *frame = thread->call.frame;
+
+    if (!mt_engine_store_scalar(thread, frame, site))
+        mt_engine_site(thread, frame, thread->call.plan, site);
+    return 0;
+}
+
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument)
 {
     struct mt_thread *thread = mt_thread_self;
@@ -255,18 +265,11 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
                              thread->quick_frame != mt_frame_of_object(object) ||
-                             thread->unsettled || threads_appeared(),
-                         0))
+                             thread->unsettled || threads_appeared(), 0))
         return on_trace_other(object, what, argument);
-    mt_frame *frame = thread->quick_frame;
-    uint32_t unit = mt_frame_unit(frame, thread->code_start);
+    uint32_t unit = mt_frame_unit(thread->quick_frame, thread->code_start);
     uint16_t index = unit < thread->site_units ? thread->site_at[unit] : 0;
-    if (!index)
-        return 0;
-    struct mt_site *site = &thread->call.plan->sites[index - 1];
-    if (!mt_engine_store_scalar(thread, frame, site))
-        mt_engine_site(thread, frame, thread->call.plan, site);
-    return 0;
+    return index ? on_site(thread, &thread->call.plan->sites[index - 1]) : 0;
 }
 
 // ---- evaluation ----------------------------------------------------------------------------

@@ -43,6 +43,7 @@ enum { WORD_NOT_TRACED = 1, WORD_STARTS_THREADS = 2 };
 
 static const struct mt_value absent = {.tag = MT_TAG_ABSENT};
 static const struct mt_value unknown = {.tag = MT_TAG_UNKNOWN};
+static const struct mt_scalar nothing = {.tag = MT_TAG_ABSENT};
 static const struct mt_value redacted = {.tag = MT_TAG_REDACTED};
 
 // Grows with every new buffer: definition ids of an older one mean nothing.
@@ -119,6 +120,15 @@ static void forget_definitions(struct mt_plan *plan)
         plan->arguments[i].def_id = 0;
 }
 
+static enum mt_plain plainness(const struct mt_site *site)
+{
+    if (!record_all || record_rebound || site->redacted || site->watch)
+        return MT_NOT_PLAIN;
+    if (site->op == MT_SITE_STORE_FAST && !site->second && !site->restores)
+        return MT_PLAIN_LOCAL;
+    return site->op == MT_SITE_STORE_ITEM ? MT_PLAIN_ITEM : MT_NOT_PLAIN;
+}
+
 // Judge the plan by the options in force.
 static void judge(struct mt_plan *plan, PyCodeObject *code)
 {
@@ -130,8 +140,7 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
         struct mt_site *site = &plan->sites[i];
         site->redacted = is_redacted(site->name);
         site->watch = mt_watch_applies(code, plan, site->scope, site->name);
-        site->plain = site->op == MT_SITE_STORE_FAST && !site->second && !site->restores &&
-                      !site->redacted && !site->watch && record_all && !record_rebound;
+        site->plain = plainness(site);
         // Of two stores in one instruction (3.13+) the short cut would see the first alone.
         if (site->second)
             site[-1].plain = 0;
@@ -735,11 +744,37 @@ static bool begin_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
     return true;
 }
 
+// Like mt_engine_store_scalar, for an item of a list.
+static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
+                                     const struct mt_site *site, PyObject *key,
+                                     PyObject *container)
+{
+    struct mt_scalar index, old_value, new_value;
+
+    if (site->plain != MT_PLAIN_ITEM || !site->def_id || thread->pending_count ||
+        !PyList_CheckExact(container) ||
+        !mt_value_scalar(key, &index) || index.tag != MT_TAG_INT32)
+        return false;
+    Py_ssize_t position = (int32_t)index.bits, size = PyList_GET_SIZE(container);
+    if (position < 0)
+        position += size;
+    if (position < 0 || position >= size ||
+        !mt_value_scalar(PyList_GET_ITEM(container, position), &old_value) ||
+        !mt_value_scalar(mt_frame_operand(frame, site->depth, 2), &new_value))
+        return false;
+    if (mt_value_scalars_equal(old_value, new_value))
+        return true;
+    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, site->def_id,
+                                  thread->call.activation, index, old_value, new_value) != 0;
+}
+
 static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                        struct mt_site *site)
 {
     PyObject *key = mt_frame_operand(frame, site->depth, 0);
     PyObject *container = mt_frame_operand(frame, site->depth, 1);
+    if (store_item_scalar(thread, frame, site, key, container))
+        return;
     struct store store = {
         .new_object = site->op == MT_SITE_STORE_ITEM ? mt_frame_operand(frame, site->depth, 2)
                                                      : NULL,
@@ -921,18 +956,15 @@ struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame)
 
 // Like mt_engine_store_scalar, for an argument.
 static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *frame,
-                                         struct mt_plan *plan, struct mt_argument *argument)
+                                         const struct mt_argument *argument)
 {
     struct mt_scalar value;
 
-    if (!argument->plain || !mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) ||
-        value.tag == MT_TAG_ABSENT)
-        return false;
-    mt_ring_append_scalars(
-        &thread->ring, MT_NEW,
-        argument->def_id ? argument->def_id : argument_definition(plan, argument),
-        thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, value);
-    return true;
+    return argument->plain && argument->def_id &&
+           mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) &&
+           value.tag != MT_TAG_ABSENT &&
+           mt_ring_append_scalars(&thread->ring, MT_NEW, argument->def_id,
+                                  thread->call.activation, nothing, nothing, value) != 0;
 }
 
 static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -977,7 +1009,7 @@ void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
     if (!begins)
         return;
     for (uint32_t i = 0; i < plan->argument_count; i++) {
-        if (!write_argument_scalar(thread, frame, plan, &plan->arguments[i]))
+        if (!write_argument_scalar(thread, frame, &plan->arguments[i]))
             write_argument(thread, frame, plan, &plan->arguments[i]);
     }
 }

@@ -73,15 +73,17 @@ static inline bool mt_engine_store_scalar(struct mt_thread *thread, mt_frame *fr
 {
     struct mt_scalar old_value, new_value;
 
-    if (!site->plain || !site->def_id ||
+    if (site->plain != MT_PLAIN_LOCAL || !site->def_id ||
         !mt_value_scalar(mt_frame_operand(frame, site->depth, 0), &new_value) ||
         !mt_value_scalar(mt_frame_slot(frame, site->slot), &old_value))
         return false;
-    if (!mt_value_scalars_equal(old_value, new_value))
-        mt_ring_append_scalars(&thread->ring,
-                               old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, site->def_id,
-                               thread->call.activation, old_value, new_value);
-    return true;
+    if (mt_value_scalars_equal(old_value, new_value))
+        return true;
+    return mt_ring_append_scalars(&thread->ring,
+                                  old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED,
+                                  site->def_id, thread->call.activation,
+                                  (struct mt_scalar){.tag = MT_TAG_ABSENT}, old_value,
+                                  new_value) != 0;
 }
 
 #endif

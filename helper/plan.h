@@ -38,6 +38,9 @@ enum mt_site_op {
                             store or delete as a variable, see `partner` */
 };
 
+/* Stores that need no look at breakpoints, redaction or the like: scalars take a short cut. */
+enum mt_plain { MT_NOT_PLAIN = 0, MT_PLAIN_LOCAL, MT_PLAIN_ITEM };
+
 struct mt_site {
     int32_t offset;        /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
                               index of the code unit; EXTENDED_ARG prefixes not counted
@@ -69,8 +72,7 @@ struct mt_site {
                               variable's name; else NULL */
     const char *name;      /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
     const char *key;       /* item: the key's expression as written; else "" */
-    bool plain;            /* a store to a local that needs no look at breakpoints, redaction
-                                  or the like (filled by engine) */
+    uint8_t plain;         /* enum mt_plain (filled by engine) */
     uint32_t def_id;       /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
     uint32_t watch;        /* watch.c: 1 + index of its first breakpoint, 0 none */
 };

@@ -456,22 +456,3 @@ uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record)
 
     return append(ring, record, seq, mt_clock_ns());
 }
-
-static void widen(struct mt_scalar scalar, struct mt_value *ret)
-{
-    ret->tag = scalar.tag;
-    ret->size = scalar.size;
-    memcpy(ret->bytes, &scalar.bits, sizeof scalar.bits);
-}
-
-uint64_t mt_ring_append_scalars_slow(struct mt_ring *ring, enum mt_kind kind, uint32_t site,
-                                     uint32_t activation, struct mt_scalar old_value,
-                                     struct mt_scalar new_value, uint64_t seq, uint64_t time_ns)
-{
-    struct mt_value old_wide, new_wide;
-
-    widen(old_value, &old_wide);
-    widen(new_value, &new_wide);
-    return append(ring, &(struct mt_record){kind, site, activation, &old_wide, &new_wide, NULL},
-                  seq, time_ns);
-}

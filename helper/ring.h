@@ -73,12 +73,13 @@ struct mt_scalar {
 };
 
 /* Room that mt_ring_append_scalars() may write into, over-writing included. */
-enum { MT_SCALAR_EVENT_BYTES = 32 };
+enum { MT_SCALAR_EVENT_BYTES = 48 };
 
-/* The same event as mt_ring_append() writes for two scalars and no key. */
+/* The same event as mt_ring_append() writes, for scalars; `key` is MT_TAG_ABSENT for none. 0: there is no room in
+ * the packet; nothing was done, not even a number taken: mt_ring_append() goes on from there. */
 static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
                                               uint32_t site, uint32_t activation,
-                                              struct mt_scalar old_value,
+                                              struct mt_scalar key, struct mt_scalar old_value,
                                               struct mt_scalar new_value);
 
 /* For defs.c: take a packet for definitions, never to be reused; NULL when half of the
@@ -86,11 +87,6 @@ static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind
 struct mt_packet_header *mt_ring_take_defs_packet(void);
 
 /* ---- inline ---------------------------------------------------------------------------- */
-
-/* mt_ring_append_scalars() where the packet is full or the stamps need their extended form. */
-uint64_t mt_ring_append_scalars_slow(struct mt_ring *ring, enum mt_kind kind, uint32_t site,
-                                     uint32_t activation, struct mt_scalar old_value,
-                                     struct mt_scalar new_value, uint64_t seq, uint64_t time_ns);
 
 /* Number of the next event of this process. Its time is taken right after it, so that
  * numbers follow time as far as threads that run at once let them. Release pairs with the
@@ -109,31 +105,46 @@ static inline uint64_t mt_ring_take_seq(void)
 
 static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
                                               uint32_t site, uint32_t activation,
-                                              struct mt_scalar old_value,
+                                              struct mt_scalar key, struct mt_scalar old_value,
                                               struct mt_scalar new_value)
 {
-    uint64_t seq = mt_ring_take_seq();
-    uint64_t time_ns = mt_clock_ns();
     struct mt_packet_header *packet = ring->packet;
 
-    // Unsigned differences: what went backwards doesn't fit either.
-    if (__builtin_expect(!packet || ring->used + MT_SCALAR_EVENT_BYTES > MT_PACKET_BYTES ||
-                             seq - ring->last_seq > UINT16_MAX ||
-                             time_ns - ring->last_time > UINT32_MAX,
-                         0))
-        return mt_ring_append_scalars_slow(ring, kind, site, activation, old_value, new_value, seq,
-                                           time_ns);
-    // memtrace.h, "An event", compact: id, time, seq and tags are one word; site and
-    // activation the next. What is written too much is overwritten by what follows.
-    uint64_t first = (uint64_t)kind | (time_ns & UINT32_MAX) << 8 | (seq & UINT16_MAX) << 40 |
-                     (uint64_t)(old_value.tag | new_value.tag << 4) << 56;
-    uint64_t second = (uint64_t)site | (uint64_t)activation << 32;
+    if (__builtin_expect(!packet || ring->used + MT_SCALAR_EVENT_BYTES > MT_PACKET_BYTES, 0))
+        return 0;
+    uint64_t seq = mt_ring_take_seq();
+    uint64_t time_ns = mt_clock_ns();
+    uint64_t id = (uint64_t)kind | (key.tag != MT_TAG_ABSENT ? MT_EVENT_KEY : 0);
+    uint64_t tags = (uint64_t)(old_value.tag | new_value.tag << 4);
     uint8_t *at = (uint8_t *)packet + ring->used;
-    memcpy(at, &first, sizeof first);
-    memcpy(at + 8, &second, sizeof second);
-    memcpy(at + 16, &old_value.bits, sizeof old_value.bits);
-    memcpy(at + 16 + old_value.size, &new_value.bits, sizeof new_value.bits);
-    ring->used += 16u + old_value.size + new_value.size;
+    // memtrace.h, "An event". Compact: id, time, seq and tags are one word. Unsigned differences:
+    // what went backwards doesn't fit either. What is written too much is overwritten by what
+    // follows.
+    if (__builtin_expect(seq - ring->last_seq <= UINT16_MAX &&
+                             time_ns - ring->last_time <= UINT32_MAX, 1)) {
+        uint64_t head = id | (time_ns & UINT32_MAX) << 8 |
+                        (seq & UINT16_MAX) << 40 | tags << 56;
+        memcpy(at, &head, sizeof head);
+        at += sizeof head;
+    } else {
+        *at = (uint8_t)(id | MT_EVENT_EXTENDED);
+        memcpy(at + 1, &time_ns, sizeof time_ns);
+        memcpy(at + 9, &seq, sizeof seq);
+        at[17] = (uint8_t)tags;
+        at += 18;
+    }
+    uint64_t where = (uint64_t)site | (uint64_t)activation << 32;
+    memcpy(at, &where, sizeof where);
+    at += sizeof where;
+    if (key.tag != MT_TAG_ABSENT) {
+        *at = key.tag;
+        memcpy(at + 1, &key.bits, sizeof key.bits);
+        at += 1 + key.size;
+    }
+    memcpy(at, &old_value.bits, sizeof old_value.bits);
+    memcpy(at + old_value.size, &new_value.bits, sizeof new_value.bits);
+    at += old_value.size + new_value.size;
+    ring->used = (uint32_t)(at - (uint8_t *)packet);
     ring->last_seq = seq;
     ring->last_time = time_ns;
     // Only this thread writes it; another one reads it when it takes a dead thread's packet.

@@ -183,19 +183,29 @@ static struct image image_since(const struct mt_ring *ring, const struct mt_ring
     return image;
 }
 
+/* How often the short way found no room. */
+static int general_ways;
+
 /* Append the same event by the short and by the general way, and compare. */
 static void assert_same_event(struct mt_ring *quick, struct mt_ring *general, enum mt_kind kind,
-                              struct mt_scalar old_value, struct mt_scalar new_value)
+                              struct mt_scalar key, struct mt_scalar old_value,
+                              struct mt_scalar new_value)
 {
     const uint32_t site = 0xfedcba98, activation = 0x87654321;
     struct mt_ring quick_before = *quick, general_before = *general;
     struct mt_value old_wide = value_of(old_value.tag, &old_value.bits, old_value.size);
     struct mt_value new_wide = value_of(new_value.tag, &new_value.bits, new_value.size);
-    struct mt_record record = {kind, site, activation, &old_wide, &new_wide, NULL};
+    struct mt_value key_wide = value_of(key.tag, &key.bits, key.size);
+    struct mt_record record = {kind, site, activation, &old_wide, &new_wide,
+                               key.tag == MT_TAG_ABSENT ? NULL : &key_wide};
     uint64_t seq = mt_ring_append(general, &record);
     general->last_seq++; // as far from the next as the other ring's
     uint64_t quick_seq =
-        mt_ring_append_scalars(quick, kind, site, activation, old_value, new_value);
+        mt_ring_append_scalars(quick, kind, site, activation, key, old_value, new_value);
+    if (!quick_seq) { // no packet, or no room in it: the general way goes on
+        general_ways++;
+        quick_seq = mt_ring_append(quick, &record);
+    }
     assert_true(seq != 0);
     assert_int_equal(quick_seq, seq + 1);
     struct image expected = image_since(general, &general_before);
@@ -223,14 +233,16 @@ static void test_ring_appends_scalars_as_it_appends_any_value(void **state)
     mt_ring_init(&general, own_tid());
     // Some packets full, so that each way comes to the end of one.
     for (int i = 0; i < 20000; i++)
-        assert_same_event(&quick, &general, (enum mt_kind)(i % MT_KIND_COUNT), scalars[i % SCALARS],
+        assert_same_event(&quick, &general, (enum mt_kind)(i % MT_KIND_COUNT),
+                          scalars[i / SCALARS / SCALARS % SCALARS], scalars[i % SCALARS],
                           scalars[i / SCALARS % SCALARS]);
     assert_true(quick.packet_seq > 3);
+    assert_in_range(general_ways, 1, quick.packet_seq);
     // Too far from the event before, in number and in time.
     control->next_seq += UINT16_MAX + 5;
-    assert_same_event(&quick, &general, MT_NEW, scalars[0], scalars[6]);
+    assert_same_event(&quick, &general, MT_NEW, scalars[0], scalars[0], scalars[6]);
     quick.last_time = general.last_time -= (uint64_t)5 << 32;
-    assert_same_event(&quick, &general, MT_MODIFIED, scalars[4], scalars[5]);
+    assert_same_event(&quick, &general, MT_MODIFIED, scalars[4], scalars[4], scalars[5]);
     assert_int_equal(control->lost_no_packet, 0);
     mt_buffer_destroy(control);
 }
