@@ -15,8 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import attached, chart, figures, growth, interpreters, observers, peers, programs
-from . import report, results
+from . import (
+    attached,
+    chart,
+    figures,
+    growth,
+    interpreters,
+    observers,
+    peers,
+    programs,
+    report,
+    results,
+)
 from .interpreters import Interpreter
 from .jobs import Jobs
 
@@ -234,7 +244,8 @@ class Bench:
                     "events": 10**9 if self._options.long else self._plan.memory_events,
                     "paths": self._paths(interpreter),
                 }
-                found = self._run(f"memory, {how}", interpreter, job, 120 + 1200 * self._options.long)
+                seconds = 120 + 1200 * self._options.long
+                found = self._run(f"memory, {how}", interpreter, job, seconds)
                 if found is not None:
                     row = {"interpreter": interpreter.version, "how": how, **found}
                     self.result["memory"].append(row)

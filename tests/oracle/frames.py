@@ -237,7 +237,8 @@ def _begins(frame: types.FrameType) -> bool:
     """At a call event: does the call begin here, rather than resume?"""
     if VERSION < (3, 11):
         return frame.f_lasti < 0
-    return _opname(frame, frame.f_lasti) == "RESUME" and frame.f_code.co_code[frame.f_lasti + 1] == 0
+    argument = frame.f_code.co_code[frame.f_lasti + 1]
+    return _opname(frame, frame.f_lasti) == "RESUME" and argument == 0
 
 
 def _suspends(frame: types.FrameType) -> bool:

@@ -1,9 +1,10 @@
 """Random programs: random statements over random variables, sure to end.
 
-`program(seed)` always gives the same text, in one version of Python. Loops run over a few items, functions call only
-functions defined before them and never from a loop, generators are consumed a bounded number
-of times, and a budget stops the nesting. What goes into a container is a scalar, so that no
-container contains itself, and loops cut what grows: captured values are never shortened.
+`program(seed)` always gives the same text, in one version of Python. Loops run over a few
+items, functions call only functions defined before them and never from a loop, generators are
+consumed a bounded number of times, and a budget stops the nesting. What goes into a container
+is a scalar, so that no container contains itself, and loops cut what grows: captured values are
+never shortened.
 Statements raise as they like; at module level each is caught.
 """
 

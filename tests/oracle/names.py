@@ -247,7 +247,10 @@ def _after(item: frames.Instruction, stack: Stack) -> list[tuple[int, Stack]]:
         return [(item.value, stack[:-1]), (item.next_offset, stack[:-1])]
     if item.name in _BRANCHES:
         jump_pops, next_pops, next_pushes = _BRANCHES[item.name]
-        jumped = stack + (UNKNOWN,) * -jump_pops if jump_pops < 0 else stack[: len(stack) - jump_pops]
+        if jump_pops < 0:
+            jumped = stack + (UNKNOWN,) * -jump_pops
+        else:
+            jumped = stack[: len(stack) - jump_pops]
         return [
             (item.value, jumped),
             (item.next_offset, stack[: len(stack) - next_pops] + (UNKNOWN,) * next_pushes),
