@@ -265,7 +265,8 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
                              thread->quick_frame != mt_frame_of_object(object) ||
-                             thread->unsettled || threads_appeared(), 0))
+                             thread->unsettled || threads_appeared(),
+                         0))
         return on_trace_other(object, what, argument);
     uint32_t unit = mt_frame_unit(thread->quick_frame, thread->code_start);
     uint16_t index = unit < thread->site_units ? thread->site_at[unit] : 0;

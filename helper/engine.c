@@ -746,14 +746,12 @@ static bool begin_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
 
 // Like mt_engine_store_scalar, for an item of a list.
 static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
-                                     const struct mt_site *site, PyObject *key,
-                                     PyObject *container)
+                                     const struct mt_site *site, PyObject *key, PyObject *container)
 {
     struct mt_scalar index, old_value, new_value;
 
     if (site->plain != MT_PLAIN_ITEM || !site->def_id || thread->pending_count ||
-        !PyList_CheckExact(container) ||
-        !mt_value_scalar(key, &index) || index.tag != MT_TAG_INT32)
+        !PyList_CheckExact(container) || !mt_value_scalar(key, &index) || index.tag != MT_TAG_INT32)
         return false;
     Py_ssize_t position = (int32_t)index.bits, size = PyList_GET_SIZE(container);
     if (position < 0)
@@ -764,8 +762,8 @@ static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
         return false;
     if (mt_value_scalars_equal(old_value, new_value))
         return true;
-    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, site->def_id,
-                                  thread->call.activation, index, old_value, new_value) != 0;
+    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, site->def_id, thread->call.activation,
+                                  index, old_value, new_value) != 0;
 }
 
 static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -963,8 +961,8 @@ static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *fra
     return argument->plain && argument->def_id &&
            mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) &&
            value.tag != MT_TAG_ABSENT &&
-           mt_ring_append_scalars(&thread->ring, MT_NEW, argument->def_id,
-                                  thread->call.activation, nothing, nothing, value) != 0;
+           mt_ring_append_scalars(&thread->ring, MT_NEW, argument->def_id, thread->call.activation,
+                                  nothing, nothing, value) != 0;
 }
 
 static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,

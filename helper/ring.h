@@ -120,10 +120,9 @@ static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind
     // memtrace.h, "An event". Compact: id, time, seq and tags are one word. Unsigned differences:
     // what went backwards doesn't fit either. What is written too much is overwritten by what
     // follows.
-    if (__builtin_expect(seq - ring->last_seq <= UINT16_MAX &&
-                             time_ns - ring->last_time <= UINT32_MAX, 1)) {
-        uint64_t head = id | (time_ns & UINT32_MAX) << 8 |
-                        (seq & UINT16_MAX) << 40 | tags << 56;
+    if (__builtin_expect(
+            seq - ring->last_seq <= UINT16_MAX && time_ns - ring->last_time <= UINT32_MAX, 1)) {
+        uint64_t head = id | (time_ns & UINT32_MAX) << 8 | (seq & UINT16_MAX) << 40 | tags << 56;
         memcpy(at, &head, sizeof head);
         at += sizeof head;
     } else {

@@ -196,8 +196,8 @@ static void assert_same_event(struct mt_ring *quick, struct mt_ring *general, en
     struct mt_value old_wide = value_of(old_value.tag, &old_value.bits, old_value.size);
     struct mt_value new_wide = value_of(new_value.tag, &new_value.bits, new_value.size);
     struct mt_value key_wide = value_of(key.tag, &key.bits, key.size);
-    struct mt_record record = {kind, site, activation, &old_wide, &new_wide,
-                               key.tag == MT_TAG_ABSENT ? NULL : &key_wide};
+    struct mt_record record = {kind,      site,      activation,
+                               &old_wide, &new_wide, key.tag == MT_TAG_ABSENT ? NULL : &key_wide};
     uint64_t seq = mt_ring_append(general, &record);
     general->last_seq++; // as far from the next as the other ring's
     uint64_t quick_seq =
