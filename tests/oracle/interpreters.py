@@ -66,7 +66,7 @@ def _candidates() -> list[str]:
     ]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def found() -> tuple[Interpreter, ...]:
     """One interpreter of each kind, the oldest first."""
     kinds: dict[str, Interpreter] = {}

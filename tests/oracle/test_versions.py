@@ -125,7 +125,7 @@ def program(name: str) -> str:
     return str(HERE / "programs" / f"{name}.py")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def reference() -> Interpreter:
     for interpreter in USABLE:
         if interpreter.version == REFERENCE:
