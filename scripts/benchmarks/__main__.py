@@ -78,10 +78,10 @@ QUICK = Plan(
 )
 FULL = Plan(
     seconds=1100,
-    rounds=25,
-    loops_seconds=20.0,
-    program_seconds=6.0,
-    series_seconds=6.0,
+    rounds=31,
+    loops_seconds=30.0,
+    program_seconds=9.0,
+    series_seconds=12.0,
     peer_seconds=5.0,
     peer_bound=60,
     program_modes=PROGRAM_MODES,
@@ -230,7 +230,7 @@ class Bench:
     def memory(self) -> None:
         """Memory of the process, and the size of an event."""
         for interpreter in self._main_two():
-            job = {"kind": "event_size"}
+            job: dict[str, Any] = {"kind": "event_size"}
             found = self._run("event size", interpreter, job, 60)
             if found is not None:
                 row = {"interpreter": interpreter.version, **found}
@@ -288,8 +288,9 @@ class Bench:
 
     def peers(self) -> None:
         """Others, on the newest interpreter; one that can't run there, on an older one."""
-        chosen = [program for program in self._plan.peer_programs
-                  if program in self._options.programs]
+        chosen = [
+            program for program in self._plan.peer_programs if program in self._options.programs
+        ]
         for kind in (observers.Tutorial, *observers.PEERS):
             for program in chosen:
                 for interpreter in reversed(self._main_two()):

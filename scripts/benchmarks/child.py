@@ -58,9 +58,7 @@ def peer(job):
     """One program, small, under one tracer written in Python."""
     subject = Program(job["program"], small=True)
     kinds = {kind.name: kind for kind in observers.PEERS + (observers.Tutorial,)}
-    pairs, failures = timing.compare(
-        subject, [kinds[job["peer"]]()], job["rounds"], _deadline(job)
-    )
+    pairs, failures = timing.compare(subject, [kinds[job["peer"]]()], job["rounds"], _deadline(job))
     return {"pairs": pairs, "failures": failures}
 
 
@@ -151,14 +149,11 @@ def memory(job):
 def event_size(job):
     """Bytes that a scalar event takes, with the widest values: 64-bit ints and floats."""
     namespace = {}
-    source = (
-        "def f(n):\n    for _ in range(n):\n        x = 0x7000000000000000\n"
-        "        x = 1e300\n        x = 0x7000000000000001\n        x = 1e-300\n"
-    )
-    exec(compile(source, growth.FILE, "exec"), namespace)
+    exec(compile("def f(xs):\n    for x in xs:\n        pass\n", growth.FILE, "exec"), namespace)
+    values = [0x7000000000000000, 1e300, 0x7000000000000001, 1e-300] * 20000
     helper = Helper(job["lib"])
     helper.request("verb=install", "only=" + literal(growth.FILE))
-    namespace["f"](20000)
+    namespace["f"](values)
     helper.request("verb=remove")
     total_bytes, total_events = helper.bytes_of_events()
     return {"bytes": total_bytes, "events": total_events}

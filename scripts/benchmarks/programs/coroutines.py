@@ -16,9 +16,7 @@ async def leaf(value):
 async def branch(depth, value):
     if depth == 0:
         return await leaf(value)
-    parts = await asyncio.gather(
-        branch(depth - 1, value * 2), branch(depth - 1, value * 2 + 1)
-    )
+    parts = await asyncio.gather(branch(depth - 1, value * 2), branch(depth - 1, value * 2 + 1))
     total = sum(parts)
     return total
 
