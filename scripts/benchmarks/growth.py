@@ -31,11 +31,21 @@ def _compile(source, name):
     return namespace[name]
 
 
-def locals_(count):
+def _among_locals(count, first):
+    # In the order in which they are bound. Behind the 256th an instruction needs a prefix.
     others = "".join("    v%d = %d\n" % (i, i) for i in range(count - 2))
-    source = "def f(n):\n%s    for i in range(n):\n        x = i\n" % others
+    bound_first = "    i = x = 0\n" if first else ""
+    source = "def f(n):\n%s%s    for i in range(n):\n        x = i\n" % (bound_first, others)
     f = _compile(source, "f")
     return Subject(lambda: f(STORES // 2))
+
+
+def locals_(count):
+    return _among_locals(count, first=True)
+
+
+def last_locals(count):
+    return _among_locals(count, first=False)
 
 
 def list_beside(length):
@@ -126,6 +136,12 @@ def breakpoints_checked(count):
 # name: (what x is, values, values with --quick, subject)
 SERIES = {
     "locals": ("locals of the function", (3, 30, 300), (3, 30, 300), locals_),
+    "last of the locals": (
+        "locals of the function",
+        (3, 30, 300),
+        (3, 300),
+        last_locals,
+    ),
     "list beside": ("items of a list in a local", (0, 10**3, 10**7), (0, 10**7), list_beside),
     "item stored": ("items of the list", (1, 10**3, 10**7), (1, 10**7), list_item),
     "list mutated": ("items of the list", (0, 10**3, 10**7), (0, 10**3, 10**7), list_mutated),
