@@ -207,8 +207,11 @@ void mt_trace_enable_all(PyThreadState *tstate, bool enable)
     for (_PyCFrame *cframe = tstate->cframe; cframe; cframe = cframe->previous)
         cframe->use_tracing = enable ? 255 : 0;
 #elif PY_VERSION_HEX >= 0x030a0000
-    for (CFrame *cframe = tstate->cframe; cframe; cframe = cframe->previous)
+    // The root's `previous` is not initialised in 3.10.
+    for (CFrame *cframe = tstate->cframe; cframe != &tstate->root_cframe;
+         cframe = cframe->previous)
         cframe->use_tracing = enable;
+    tstate->root_cframe.use_tracing = enable;
 #else
     tstate->use_tracing = enable;
 #endif
