@@ -32,6 +32,7 @@ static uint64_t correct(uint64_t ns)
 }
 
 /* Instead of the C library's: what clock.c and this test know of the kernel's time. */
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
     int result = (int)syscall(SYS_clock_gettime, id, ret);

@@ -88,6 +88,7 @@ static void assert_hits_in(const char *source, struct look event, const char *ex
     looking = &event;
     strcpy(event.hits, "look() was not called");
     py_exec(source);
+    looking = NULL;
     if (strcmp(event.hits, expected) != 0)
         fail_msg("%s%s%s: hits \"%s\", not \"%s\"", event.name,
                  event.key || event.key_text ? " " : "",

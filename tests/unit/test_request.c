@@ -227,7 +227,7 @@ static void test_request_has_room_for_all_that_fits_into_the_mailbox(void **stat
     struct mt_request request;
     size_t count = (sizeof text - 1) / 8;
     for (size_t i = 0; i < count; i++)
-        memcpy(text + 8 * i, "break=1\n", 8);
+        snprintf(text + 8 * i, sizeof text - 8 * i, "break=1\n");
     parse(text, &request);
     assert_int_equal(request.breakpoint_count, count);
     assert_string_equal(request.breakpoints[count - 1].target, "");
@@ -236,7 +236,7 @@ static void test_request_has_room_for_all_that_fits_into_the_mailbox(void **stat
     memset(text, 0, sizeof text);
     count = (sizeof text - 1) / 7;
     for (size_t i = 0; i < count; i++)
-        memcpy(text + 7 * i, "only=a\n", 7);
+        snprintf(text + 7 * i, sizeof text - 7 * i, "only=a\n");
     parse(text, &request);
     size_t found = 0;
     for (const char *glob = request.only; *glob; glob += strlen(glob) + 1)

@@ -171,6 +171,8 @@ struct image {
 static struct image image_since(const struct mt_ring *ring, const struct mt_ring *before)
 {
     struct image image = {.size = 0};
+    if (!ring->packet)
+        return image;
     uint32_t from = ring->packet == before->packet ? before->used : sizeof *ring->packet;
     const uint8_t *event = (const uint8_t *)ring->packet + from;
     // memtrace.h, "An event": id, then time and seq.
