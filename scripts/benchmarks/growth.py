@@ -31,21 +31,19 @@ def _compile(source, name):
     return namespace[name]
 
 
-def _among_locals(count, first):
-    # In the order in which they are bound. Behind the 256th an instruction needs a prefix.
-    others = "".join("    v%d = %d\n" % (i, i) for i in range(count - 2))
-    bound_first = "    i = x = 0\n" if first else ""
-    source = "def f(n):\n%s%s    for i in range(n):\n        x = i\n" % (bound_first, others)
+def locals_(count):
+    # Arguments, so that all are bound and the loop stands at the same offset.
+    others = "".join(", v%d=%d" % (i, i) for i in range(count - 3))
+    source = "def f(n, x=0, i=0%s):\n    for i in range(n):\n        x = i\n" % others
     f = _compile(source, "f")
     return Subject(lambda: f(STORES // 2))
 
 
-def locals_(count):
-    return _among_locals(count, first=True)
-
-
 def last_locals(count):
-    return _among_locals(count, first=False)
+    others = "".join("    v%d = %d\n" % (i, i) for i in range(count - 3))
+    source = "def f(n):\n%s    for i in range(n):\n        x = i\n" % others
+    f = _compile(source, "f")
+    return Subject(lambda: f(STORES // 2))
 
 
 def list_beside(length):
