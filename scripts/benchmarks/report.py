@@ -9,7 +9,7 @@ FLAT = 1.10  # what counts as flat, as everywhere in the figures
 
 # Where growth is expected, and why. What grows without a reason here is a defect.
 EXPLANATIONS = {
-    "last of the locals": "the interpreter: a prefix above 256 (3.11), a new int for each offset above 256 (3.12+)",
+    "last of the locals": "a prefix above 256 locals; 3.12+: an int made of each offset above 256",
     "list mutated": "a mutation compares up to 64 items before and after: bounded, not flat below",
     "code objects": "caches: code, plan and definitions of each call are other memory",
     "threads": "threads hand the GIL over, and each hand-over touches other memory",
