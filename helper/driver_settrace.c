@@ -368,7 +368,8 @@ void mt_driver_refresh(void)
 
 static void remove_thread(PyThreadState *tstate, void *context)
 {
-    if (mt_trace_function(tstate) != on_trace)
+    // Up to 3.9 the slot is empty while the thread runs code that is not traced.
+    if (is_foreign(tstate))
         return;
     mt_trace_set(tstate, NULL);
     mt_trace_enable_all(tstate, tstate->c_profilefunc != NULL);
