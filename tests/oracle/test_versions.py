@@ -124,12 +124,7 @@ def program(name: str) -> str:
     return str(HERE / "programs" / f"{name}.py")
 
 
-@functools.cache
-def reference() -> Interpreter:
-    for interpreter in USABLE:
-        if interpreter.version == REFERENCE:
-            return interpreter
-    pytest.skip(f"no CPython {REFERENCE[0]}.{REFERENCE[1]} with a helper to compare with")
+REFERENCES = [one for one in USABLE if one.version == REFERENCE]
 
 
 def programmers(events: list[dict]) -> list[dict]:
@@ -141,9 +136,9 @@ def programmers(events: list[dict]) -> list[dict]:
     ]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def recorded_by_reference(name: str) -> list[dict]:
-    return programmers(harness.record("memtrace", program(name), python=reference().path).events)
+    return programmers(harness.record("memtrace", program(name), python=REFERENCES[0].path).events)
 
 
 @pytest.mark.parametrize(("interpreter", "name"), cases())
@@ -156,6 +151,8 @@ def test_events_are_the_oracles_and_the_reference_versions(
     found = harness.difference(expected, events)
     assert found is None, found
 
+    if not REFERENCES:
+        return  # test_every_version_is_there_or_said_to_be_missing says so
     reasons = [
         difference.reason
         for difference in DIFFERENCES.get(name, ())
