@@ -208,8 +208,7 @@ void mt_trace_enable_all(PyThreadState *tstate, bool enable)
         cframe->use_tracing = enable ? 255 : 0;
 #elif PY_VERSION_HEX >= 0x030a0000
     // The root's `previous` is not initialised in 3.10.
-    for (CFrame *cframe = tstate->cframe; cframe != &tstate->root_cframe;
-         cframe = cframe->previous)
+    for (CFrame *cframe = tstate->cframe; cframe != &tstate->root_cframe; cframe = cframe->previous)
         cframe->use_tracing = enable;
     tstate->root_cframe.use_tracing = enable;
 #else
