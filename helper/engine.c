@@ -58,6 +58,7 @@ static void destroy_plan(void *word)
 {
     if (!word || (uintptr_t)word & 1)
         return;
+    mt_thread_forget_plan(word);
     if (mt_engine_plan_dies)
         mt_engine_plan_dies(word);
     mt_plan_destroy(word);
@@ -135,7 +136,7 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
     if (plan->epoch != buffer_epoch)
         forget_definitions(plan);
     plan->generation = generation;
-    plan->traced = mt_filter_traces(code, plan->qualname);
+    plan->traced = record_all && mt_filter_traces(code, plan->qualname);
     for (uint32_t i = 0; i < plan->site_count; i++) {
         struct mt_site *site = &plan->sites[i];
         site->redacted = is_redacted(site->name);
@@ -191,7 +192,7 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
 
     if (!word)
         mt_control->codes_seen++;
-    if (!plan && !mt_watch_count() && mt_filter_rejects(code)) {
+    if (!plan && !mt_watch_count() && (!record_all || mt_filter_rejects(code))) {
         set_not_traced(code);
         return NULL;
     }

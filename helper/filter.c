@@ -4,6 +4,7 @@
 
 #include <fnmatch.h>
 #include <string.h>
+#include "frame.h"
 
 // The globs in force, borrowed from the request that service.c keeps.
 static const char *only_globs = "", *skip_globs = "";
@@ -111,6 +112,10 @@ static const char *file_of(PyCodeObject *code)
 
 bool mt_filter_rejects(PyCodeObject *code)
 {
+    const char *qualname = mt_code_qualname(code);
+
+    if (qualname)
+        return !mt_filter_traces(code, qualname);
     return !*only_globs && !trace_all && is_library(file_of(code));
 }
 

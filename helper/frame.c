@@ -108,6 +108,19 @@ bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
     return done;
 }
 
+const char *mt_code_qualname(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+    const char *qualname = PyUnicode_AsUTF8(code->co_qualname);
+
+    if (!qualname)
+        PyErr_Clear();
+    return qualname;
+#else
+    return NULL;
+#endif
+}
+
 int mt_code_slot_count(PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030b0000

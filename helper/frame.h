@@ -198,6 +198,10 @@ enum mt_status mt_code_extra_init(freefunc destroy);
 uintptr_t mt_code_extra_get(PyCodeObject *code);
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
 
+/* The qualified name that a code object carries (3.11+, bpo-44530), UTF-8 in the object's own
+ * memory; NULL: it has none, or one that is no UTF-8. */
+const char *mt_code_qualname(PyCodeObject *code);
+
 /* Slots of localsplus: how many, their names (borrowed str), and whether a slot holds a cell. */
 int mt_code_slot_count(PyCodeObject *code);
 PyObject *mt_code_slot_name(PyCodeObject *code, int slot);

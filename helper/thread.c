@@ -75,6 +75,31 @@ static void forget_call(struct mt_thread *thread)
     thread->unsettled = thread->pending_count != 0;
 }
 
+static void forget_plan(struct mt_thread *thread, const struct mt_plan *plan)
+{
+    if (thread->call.plan == plan)
+        forget_call(thread);
+    for (uint32_t i = 0; i < thread->call_count; i++) {
+        if (thread->calls[i].plan == plan)
+            thread->calls[i] = (struct mt_call){NULL, NULL, 0};
+    }
+    // What it still held is not given back here, where a code object is being destroyed.
+    for (int i = 0; i < thread->pending_count; i++) {
+        if (thread->pending[i].plan == plan) {
+            thread->pending[i].frame = NULL;
+            thread->pending[i].plan = NULL;
+        }
+    }
+}
+
+void mt_thread_forget_plan(const struct mt_plan *plan)
+{
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        forget_plan(thread, plan);
+    pthread_mutex_unlock(&threads_lock);
+}
+
 void mt_thread_forget_calls(void)
 {
     pthread_mutex_lock(&threads_lock);

@@ -93,6 +93,10 @@ static inline struct mt_thread *mt_thread_get(void)
     return __builtin_expect(thread != NULL, 1) ? thread : mt_thread_create();
 }
 
+/* A plan dies with its code object: forget calls and pending stores of it, whose end was not seen
+ * (another tracer had the thread). Under the GIL. */
+void mt_thread_forget_plan(const struct mt_plan *plan);
+
 /* Forget which call each thread is in: plans were judged anew. Under the GIL. */
 void mt_thread_forget_calls(void);
 
