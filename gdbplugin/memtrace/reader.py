@@ -79,11 +79,12 @@ class Filter:
 
 
 def library_directories() -> List[Path]:
-    """Where the reader and the helpers are looked for: $MEMTRACE_LIB, the lib of
-    $MEMTRACE_BUILD, the builds of this checkout (newest first), the installed tree."""
-    directories = []
+    """Where the reader and the helpers are looked for: $MEMTRACE_LIB and nowhere else if it is
+    set; or the lib of $MEMTRACE_BUILD, the builds of this checkout (newest first), the
+    installed tree."""
     if os.environ.get("MEMTRACE_LIB"):
-        directories.append(Path(os.environ["MEMTRACE_LIB"]))
+        return [Path(os.environ["MEMTRACE_LIB"])]
+    directories = []
     if os.environ.get("MEMTRACE_BUILD"):
         directories.append(Path(os.environ["MEMTRACE_BUILD"]) / "lib")
     plugin = Path(__file__).resolve().parent.parent

@@ -35,7 +35,7 @@ def _word_size(text: str) -> int:
         elif character.isspace() and depth <= 0:
             return position
     if quote:
-        raise MemtraceError(f"no closing quotation in: {text}", "close the quotation")
+        raise MemtraceError(f"No closing quotation in: {text}", "close the quotation")
     return len(text)
 
 

@@ -115,12 +115,7 @@ def test_no_helper_says_which_and_what_builds_it(tmp_path: Path) -> None:
     reader = "libmemtrace-reader.so"
     (tmp_path / reader).symlink_to(build_directory() / "lib" / reader)
     with Target("waits.py") as target:
-        environment = {"MEMTRACE_LIB": str(tmp_path), "MEMTRACE_BUILD": str(tmp_path)}
-        from memtrace import reader as plugin_reader  # where else it looks
-
-        others = [d for d in plugin_reader.library_directories() if list(d.glob("memtrace-c*.so"))]
-        if [d for d in others if d != build_directory() / "lib"]:
-            pytest.skip(f"a helper is found without being named, in {others}")
+        environment = {"MEMTRACE_LIB": str(tmp_path)}  # the only place, where it is set
         refused_by(
             target,
             reason=r"runs CPython 3\.11\.2 \(cpython-311-x86_64-linux-gnu\); its helper "

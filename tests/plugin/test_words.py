@@ -28,5 +28,5 @@ def test_words_keep_the_quotes_of_python_expressions(text, words):
 
 
 def test_open_quotation_is_refused():
-    with pytest.raises(MemtraceError, match="no closing quotation"):
+    with pytest.raises(MemtraceError, match="No closing quotation"):
         split("d['a")
