@@ -142,6 +142,10 @@ def file_name(seed: int | str) -> str:
     return f"generated-{seed}.py"
 
 
+# How deep blocks are nested: CPython's CO_MAXBLOCKS is 20.
+DEEPEST = 7
+
+
 def program(seed: int, version: tuple[int, ...] = sys.version_info[:2]) -> str:
     """The program of `seed`, in the language of a version of Python."""
     return _Generator(random.Random(seed), version).program()
@@ -162,6 +166,7 @@ class _Generator:
         self._generators: list[str] = []
         self._names = 0
         self._loops = 0
+        self._depth = 0                   # of blocks in each other
         self._function_kind = ""  # "", function or generator
         self._statements = [
             (8, self._assign),
@@ -312,6 +317,15 @@ class _Generator:
         return lines
 
     def _nested(self) -> list[str]:
+        # The compiler takes 20 blocks in each other at the most; some statements are two.
+        if self._depth >= DEEPEST:
+            return _indent(["pass"])
+        self._depth += 1
+        lines = self._nested_statements()
+        self._depth -= 1
+        return lines
+
+    def _nested_statements(self) -> list[str]:
         self._budget -= 1
         count = self._rng.randint(1, 3)
         return _indent(self._block(count) if self._budget > 0 else self._assign())
