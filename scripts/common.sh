@@ -95,3 +95,15 @@ shell_scripts() {
     grep -lE --directories=skip '^#!/bin/bash' scripts/* .ci/*
     echo scripts/common.sh
 }
+
+# What apt knows of this machine's mirrors: "URI CODENAME", Debian's own first.
+known_repositories() {
+    # shellcheck disable=SC2016 # apt-get expands them
+    apt-get indextargets --format '$(LABEL) $(REPO_URI) $(CODENAME) $(COMPONENT)' \
+        'Created-By: Packages' | sed -n 's/^\(Debian\S*\) \(\S*\) \(\S*\) main$/\1 \2 \3/p' | sort -u
+}
+
+# The mirror that this machine takes Debian's own packages from; nothing if apt knows none.
+debian_mirror() {
+    known_repositories | sed -n 's/^Debian \(\S*\) .*/\1/p' | head -n 1
+}
