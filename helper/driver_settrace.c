@@ -39,9 +39,10 @@ static mt_eval_function previous_eval;
 static int starting;
 // How many threads the interpreter had ever made when we last looked at them all (3.11).
 static uint64_t threads_seen;
-
-enum { LIST_WAIT_US = 100 * 1000 };
 static const uint64_t *threads_made;
+
+// How long installing and removing wait for the interpreter's list of threads.
+enum { LIST_WAIT_US = 100 * 1000 };
 
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument);
 static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag);
@@ -211,13 +212,12 @@ static void on_return(struct mt_thread *thread, PyFrameObject *object, mt_frame 
     mt_engine_return(thread, frame, suspended);
 }
 
-// A frame that is not marked reports its lines: traced by options that came later?
-static void on_line(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame)
+// A frame that is not marked reports its lines: traced by options that came later? The
+// interpreter looks at the mark again right after this event, and reports the instruction.
+static void on_line(PyFrameObject *object, mt_frame *frame)
 {
-    if (mt_engine_plan(mt_frame_code(frame))) {
+    if (mt_engine_plan(mt_frame_code(frame)))
         mt_trace_frame(object, true);
-        on_opcode(thread, frame);
-    }
 }
 
 // All events but the next instruction of the call that the thread is known to be in.
@@ -238,7 +238,7 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     if (threads_appeared())
         cover_new_threads();
     switch (what) {
-    case PyTrace_LINE: on_line(thread, object, frame); break;
+    case PyTrace_LINE: on_line(object, frame); break;
     case PyTrace_OPCODE: on_opcode(thread, frame); break;
     case PyTrace_CALL: on_call(thread, object, frame); break;
     case PyTrace_RETURN: on_return(thread, object, frame, argument == NULL); break;

@@ -64,6 +64,14 @@ static void destroy_plan(void *word)
     mt_plan_destroy(word);
 }
 
+// Every code object is judged anew.
+static void expire_verdicts(void)
+{
+    generation++;
+    mt_thread_forget_calls();
+    mt_control->breakpoints_armed = mt_watch_count();
+}
+
 enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
 {
     enum mt_status status = mt_code_extra_init(destroy_plan);
@@ -80,9 +88,7 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
     record_mutations = request->mutations;
     if (fresh)
         mt_activation_reset();
-    generation++;
-    mt_thread_forget_calls();
-    mt_control->breakpoints_armed = mt_watch_count();
+    expire_verdicts();
     return MT_OK;
 }
 
@@ -91,9 +97,7 @@ void mt_engine_renew(void)
     mt_value_configure(&value_options); // forgets the ids of type names
     mt_activation_reset();
     buffer_epoch++;
-    generation++;
-    mt_thread_forget_calls();
-    mt_control->breakpoints_armed = mt_watch_count();
+    expire_verdicts();
 }
 
 void mt_engine_stop(void)
