@@ -94,7 +94,7 @@ static int local_events(const struct mt_plan *plan)
 // The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
 static struct mt_plan *traced_plan(PyCodeObject *code)
 {
-    struct mt_plan *plan = mt_engine_plan(code);
+    struct mt_plan *plan = mt_verdict_plan(code);
 
     if (!plan || plan->watched || !watch_code(code, local_events(plan)))
         return plan && plan->watched ? plan : NULL;
@@ -166,18 +166,18 @@ static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread
                                : mt_engine_enter(thread, frame);
     if (!plan)
         return Py_NewRef(disable);
-    if (mt_engine_unsettled(thread, frame)) {
+    if (mt_pending_unsettled(thread, frame)) {
         int saved_errno = errno;
-        mt_engine_settle(thread, frame);
+        mt_pending_settle(thread, frame);
         errno = saved_errno;
     }
     struct mt_site *site = mt_plan_site(plan, offset);
     if (!site)
         return Py_NewRef(is_after(plan, offset) ? Py_None : disable);
-    mt_engine_site(thread, frame, plan, site);
+    mt_store_site(thread, frame, plan, site);
     if (site + 1 < plan->sites + plan->site_count && site[1].second)
-        mt_engine_site(thread, frame, plan, site + 1);
-    if (mt_engine_unsettled(thread, frame))
+        mt_store_site(thread, frame, plan, site + 1);
+    if (mt_pending_unsettled(thread, frame))
         arm_after(plan, site);
     Py_RETURN_NONE;
 }
@@ -197,7 +197,7 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
         if (thread->quick_frame == frame && thread->call.plan->code == code &&
             unit < thread->site_units && thread->site_at[unit]) {
             struct mt_site *site = &thread->call.plan->sites[thread->site_at[unit] - 1];
-            if (mt_engine_store_scalar(thread, frame, site))
+            if (mt_store_scalar(thread, frame, site))
                 Py_RETURN_NONE;
         }
     }
@@ -254,7 +254,7 @@ static PyObject *on_raise(PyObject *self, PyObject *const *arguments, size_t cou
     struct mt_thread *thread = mt_thread_self;
 
     if (mt_engine_on && thread && thread->pending_count && !thread->busy)
-        mt_engine_raised(thread, mt_frame_current(mt_tstate_self()));
+        mt_pending_raise(thread, mt_frame_current(mt_tstate_self()));
     Py_RETURN_NONE;
 }
 
@@ -393,7 +393,7 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
             return mt_status_set(MT_REFUSED, "sys.monitoring refused our callbacks");
         }
     }
-    mt_engine_plan_dies = forget_plan;
+    mt_verdict_plan_dies = forget_plan;
     *ret_threads = watch_running_frames();
     return MT_OK;
 }
@@ -404,7 +404,7 @@ void mt_driver_refresh(void)
     // asked again.
     for (struct mt_plan *plan = watched_plans, *next; plan; plan = next) {
         next = plan->next;
-        if (mt_engine_plan(plan->code))
+        if (mt_verdict_plan(plan->code))
             continue;
         watch_code(plan->code, 0);
         forget_plan(plan);

@@ -124,7 +124,7 @@ static void mark_running_frames(PyThreadState *tstate, bool on)
 
     while (object) {
         PyCodeObject *code = mt_frame_code(mt_frame_of_object(object));
-        bool traced = on && code && mt_engine_plan(code);
+        bool traced = on && code && mt_verdict_plan(code);
         if (traced || object->f_trace_opcodes)
             mt_trace_frame(object, traced);
         PyFrameObject *back = mt_frame_object_back(object);
@@ -172,20 +172,20 @@ static inline void on_opcode(struct mt_thread *thread, mt_frame *frame)
 
     if (!plan)
         return;
-    if (__builtin_expect(mt_engine_unsettled(thread, frame), 0))
-        mt_engine_settle(thread, frame);
+    if (__builtin_expect(mt_pending_unsettled(thread, frame), 0))
+        mt_pending_settle(thread, frame);
     struct mt_site *site = mt_plan_site(plan, mt_frame_offset(frame));
     if (site)
-        mt_engine_site(thread, frame, plan, site);
+        mt_store_site(thread, frame, plan, site);
 }
 
 static void on_call(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame)
 {
     PyCodeObject *code = mt_frame_code(frame);
-    struct mt_plan *plan = code ? mt_engine_plan(code) : NULL;
+    struct mt_plan *plan = code ? mt_verdict_plan(code) : NULL;
 
     if (MT_CALLS_SHARE_C_STACK && code &&
-        (plan ? plan->starts_threads : mt_engine_starts_threads(code))) {
+        (plan ? plan->starts_threads : mt_verdict_starts_threads(code))) {
         starting++;
         set_eval(PyThreadState_Get()->interp);
     }
@@ -200,7 +200,7 @@ static void on_return(struct mt_thread *thread, PyFrameObject *object, mt_frame 
 {
     bool suspended = !unwinds && mt_frame_yields(frame);
 
-    if (starting && mt_engine_starts_threads(mt_frame_code(frame)))
+    if (starting && mt_verdict_starts_threads(mt_frame_code(frame)))
         thread_began(PyThreadState_Get()->interp);
     if (!object->f_trace_opcodes)
         return;
@@ -216,7 +216,7 @@ static void on_return(struct mt_thread *thread, PyFrameObject *object, mt_frame 
 // interpreter looks at the mark again right after this event, and reports the instruction.
 static void on_line(PyFrameObject *object, mt_frame *frame)
 {
-    if (mt_engine_plan(mt_frame_code(frame)))
+    if (mt_verdict_plan(mt_frame_code(frame)))
         mt_trace_frame(object, true);
 }
 
@@ -242,7 +242,7 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     case PyTrace_OPCODE: on_opcode(thread, frame); break;
     case PyTrace_CALL: on_call(thread, object, frame); break;
     case PyTrace_RETURN: on_return(thread, object, frame, argument == NULL); break;
-    case PyTrace_EXCEPTION: mt_engine_raised(thread, frame); break;
+    case PyTrace_EXCEPTION: mt_pending_raise(thread, frame); break;
     }
     errno = saved_errno;
     return 0;
@@ -253,8 +253,8 @@ static __attribute__((noinline)) int on_site(struct mt_thread *thread, struct mt
 {
     mt_frame *frame = thread->call.frame;
 
-    if (!mt_engine_store_scalar(thread, frame, site))
-        mt_engine_site(thread, frame, thread->call.plan, site);
+    if (!mt_store_scalar(thread, frame, site))
+        mt_store_site(thread, frame, thread->call.plan, site);
     return 0;
 }
 
@@ -295,7 +295,7 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 
     PyCodeObject *code = mt_frame_code(frame);
     bool before = mt_trace_enabled(tstate);
-    bool traced = code && mt_engine_plan(code) && claim(tstate);
+    bool traced = code && mt_verdict_plan(code) && claim(tstate);
     // A profiler, or another tracer, needs its events everywhere.
     bool others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, traced || others, on_trace);

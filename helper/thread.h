@@ -45,7 +45,7 @@ struct mt_pending {
     uint32_t activation;
     enum mt_kind kind; /* MT_PENDING_STORE */
     bool has_key;
-    bool held;           /* `container` is owned: see engine.c, "A reference, once" */
+    bool held;           /* `container` is owned: see pending.c, "A reference, once" */
     PyObject *container; /* MUTATION, INPLACE */
     Py_ssize_t length;   /* CONCAT: of the left operand */
     struct mt_value old_value, new_value, key;

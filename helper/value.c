@@ -313,10 +313,10 @@ static void put_magnitude(struct writer *writer, const struct mt_digits *number,
 {
     uint64_t bits = 0;
     unsigned have = 0;
-    size_t digit = 0;
+    size_t next = 0;
     for (size_t i = 0; i < size; i++) {
-        if (have < 8 && digit < number->count) {
-            bits |= (uint64_t)number->digits[digit++] << have;
+        if (have < 8 && next < number->count) {
+            bits |= (uint64_t)number->digits[next++] << have;
             have += PyLong_SHIFT;
         }
         PUT(writer, uint8_t, (uint8_t)bits);

@@ -1,0 +1,114 @@
+/* See emit.h. */
+
+#include "emit.h"
+
+#include <errno.h>
+#include <string.h>
+#include "defs.h"
+#include "watch.h"
+
+const struct mt_value mt_value_absent = {.tag = MT_TAG_ABSENT};
+const struct mt_value mt_value_redacted = {.tag = MT_TAG_REDACTED};
+
+// ---- definitions ------------------------------------------------------------------------------
+
+static struct mt_text text_of(const char *text)
+{
+    return (struct mt_text){text, strlen(text)};
+}
+
+static uint32_t code_definition(struct mt_plan *plan)
+{
+    if (!plan->def_id) {
+        Py_ssize_t size = 0;
+        const char *file = PyUnicode_AsUTF8AndSize(plan->code->co_filename, &size);
+        if (!file) {
+            PyErr_Clear();
+            file = "?";
+            size = 1;
+        }
+        plan->def_id = mt_defs_code((struct mt_text){file, (size_t)size}, text_of(plan->qualname),
+                                    (uint32_t)plan->code->co_firstlineno);
+    }
+    return plan->def_id;
+}
+
+static uint32_t site_definition(struct mt_plan *plan, struct mt_site *site)
+{
+    if (!site->def_id)
+        site->def_id =
+            mt_defs_site(code_definition(plan), site->line < 0 ? 0 : (uint32_t)site->line,
+                         (enum mt_scope)site->scope, text_of(site->name), text_of(site->key));
+    return site->def_id;
+}
+
+static uint32_t argument_definition(struct mt_plan *plan, struct mt_argument *argument)
+{
+    if (!argument->def_id)
+        argument->def_id = mt_defs_site(code_definition(plan), (uint32_t)plan->code->co_firstlineno,
+                                        MT_ARGUMENT, text_of(argument->name), text_of(""));
+    return argument->def_id;
+}
+
+// ---- breakpoints --------------------------------------------------------------------------------
+
+// memtrace_hook_hit is what gdb's breakpoint is on.
+void mt_emit_hit(struct mt_thread *thread, mt_frame *frame)
+{
+    int saved_errno = errno;
+
+    thread->hit_frame = NULL;
+    thread->unsettled = thread->pending_count != 0;
+    thread->hit.tid = thread->ring.tid;
+    thread->hit.tstate = (uintptr_t)PyThreadState_Get();
+    thread->hit.frame = (uintptr_t)frame;
+    mt_control->hit = thread->hit;
+    memtrace_hook_hit();
+    mt_control->hit.count = 0;
+    errno = saved_errno;
+}
+
+static __attribute__((noinline)) bool check_watches(struct mt_thread *thread, mt_frame *frame,
+                                                    const struct mt_emission *event)
+{
+    const struct mt_site *site = event->site;
+
+    thread->busy = true;
+    bool hit = mt_watch_check(
+        &(struct mt_watch_event){
+            .frame = frame,
+            .plan = event->plan,
+            .name = event->argument ? event->argument->name : site->name,
+            .key_text = site && site->scope == MT_ITEM ? site->key : "",
+            .key = event->record.key,
+            .kind = event->record.kind,
+            .old_object = event->old_object,
+            .new_object = event->new_object,
+        },
+        &thread->hit);
+    thread->busy = false;
+    return hit;
+}
+
+// ---- writing ------------------------------------------------------------------------------------
+
+void mt_emit(struct mt_thread *thread, mt_frame *frame, struct mt_emission *event)
+{
+    uint32_t watch = event->argument ? event->argument->watch : event->site->watch;
+    bool hit = watch && check_watches(thread, frame, event);
+
+    if (!mt_verdict.all && !hit)
+        return;
+    event->record.site = event->argument ? argument_definition(event->plan, event->argument)
+                                         : site_definition(event->plan, event->site);
+    uint64_t seq = mt_ring_append(&thread->ring, &event->record);
+    if (!hit)
+        return;
+    thread->hit.seq = seq;
+    if (event->done) {
+        mt_emit_hit(thread, frame);
+    } else {
+        thread->hit_frame = frame; // shown when the store is done: mt_pending_settle
+        thread->unsettled = true;
+    }
+}

@@ -1,0 +1,63 @@
+/* Instructions that have begun and whose outcome makes the event.
+ *
+ * A store that may fail or run code, a mutating call, a slice store and an in-place operator
+ * are entries on a thread's stack from the moment before they run until the frame's next
+ * instruction (the operator: until its partner store), or until they raise. Entries nest,
+ * because code that an instruction runs has stores of its own. With the GIL, on the thread that
+ * runs the frame. */
+#ifndef MT_PENDING_H
+#define MT_PENDING_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include "thread.h"
+#include "value.h"
+
+/* ---- for drivers ------------------------------------------------------------------------- */
+
+/* Does something of this frame wait for its next instruction? Inline, because most don't. */
+static inline bool mt_pending_unsettled(const struct mt_thread *thread, const mt_frame *frame)
+{
+    return !thread->unsettled ? false
+                              : thread->hit_frame == frame ||
+                                    (thread->pending_count &&
+                                     thread->pending[thread->pending_count - 1].frame == frame);
+}
+
+/* The frame's next instruction is about to run: the one before is done. */
+void mt_pending_settle(struct mt_thread *thread, mt_frame *frame);
+
+/* The instruction raised. */
+void mt_pending_raise(struct mt_thread *thread, mt_frame *frame);
+
+/* ---- for the engine ---------------------------------------------------------------------- */
+
+/* The frame's call ends: settle what is done, drop the rest. */
+void mt_pending_end(struct mt_thread *thread, mt_frame *frame);
+
+/* A new entry, its key and container empty. NULL: nested too deeply (counted in lost_pending). */
+struct mt_pending *mt_pending_push(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                                   struct mt_site *site, enum mt_pending_what what);
+
+/* The innermost entry if it is this frame's, or NULL. */
+struct mt_pending *mt_pending_top(struct mt_thread *thread, const mt_frame *frame);
+
+void mt_pending_pop(struct mt_thread *thread);
+
+/* Remember a container, with a bounded snapshot, before an instruction that may change it.
+ * NULL: no room. */
+struct mt_pending *mt_pending_mutation(struct mt_thread *thread, mt_frame *frame,
+                                       struct mt_plan *plan, struct mt_site *site,
+                                       enum mt_pending_what what, PyObject *container);
+
+/* Write MUTATED if the entry's container differs from its snapshot. `site`: what is named as
+ * changed; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
+void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
+                               struct mt_pending *pending, struct mt_site *site,
+                               const struct mt_value *key, bool done);
+
+/* The object that the plain name of a site holds now (a local, a cell, a name of a namespace),
+ * borrowed, or NULL. */
+PyObject *mt_pending_variable(mt_frame *frame, const struct mt_site *site);
+
+#endif
