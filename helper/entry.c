@@ -53,6 +53,7 @@ struct mt_control *memtrace_open(uint64_t buffer_bytes)
     if (mt_buffer_create(buffer_bytes, &mt_control) != MT_OK)
         return NULL; // errno says why
     mt_status_init(mt_control->detail);
+    mt_service_describe(); // before a request: it tells gdb who holds the GIL
     if (!fork_handled)
         fork_handled = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
     errno = saved_errno;

@@ -1,6 +1,6 @@
 /* Where CPython keeps what: see layout.h.
  *
- * Nothing here runs against an object: the compiler works the offsets out from the
+ * Nothing here looks at an object: the compiler works the offsets out from the
  * interpreter's own headers, internal ones included, so they are those of this build
  * (debug, free-threaded, …) and not of a table that was copied once. Each version branch
  * names what changed. Any thread, no GIL. */
@@ -33,6 +33,19 @@
 #define AT(type, field) ((int32_t)offsetof(type, field))
 #define WORD ((int32_t)sizeof(void *))
 
+/* A bit field has no offset: see which bit it sets. `interned` in front of it has 2 bits, 8 in
+ * builds without the GIL, and had 16 in pre-releases of 3.14. */
+static int32_t unicode_kind_shift(void)
+{
+    PyASCIIObject probe;
+    uint32_t bits;
+
+    memset(&probe, 0, sizeof probe);
+    probe.state.kind = 1;
+    memcpy(&bits, &probe.state, sizeof bits);
+    return __builtin_ctz(bits);
+}
+
 static void fill_objects(struct mt_layout *ret)
 {
     ret->object_type = AT(PyObject, ob_type);
@@ -59,6 +72,7 @@ static void fill_objects(struct mt_layout *ret)
     ret->bytearray_start = AT(PyByteArrayObject, ob_start);
     ret->unicode_length = AT(PyASCIIObject, length);
     ret->unicode_state = AT(PyASCIIObject, state);
+    ret->unicode_kind_shift = unicode_kind_shift();
     ret->unicode_ascii_data = (int32_t)sizeof(PyASCIIObject);
     ret->unicode_compact_data = (int32_t)sizeof(PyCompactUnicodeObject);
     ret->unicode_utf8 = AT(PyCompactUnicodeObject, utf8);
@@ -160,6 +174,14 @@ static void fill_threads(struct mt_layout *ret)
     ret->interp_modules = AT(PyInterpreterState, modules);
 #endif
     ret->runtime_interpreters_head = AT(_PyRuntimeState, interpreters.head);
+    ret->runtime_main_interpreter = AT(_PyRuntimeState, interpreters.main);
+#if PY_VERSION_HEX >= 0x030C0000
+    ret->interp_gil = AT(PyInterpreterState, ceval.gil); /* PEP 684: one of each interpreter */
+#else
+    ret->runtime_gil = AT(_PyRuntimeState, ceval.gil);
+#endif
+    ret->gil_last_holder = AT(struct _gil_runtime_state, last_holder);
+    ret->gil_locked = AT(struct _gil_runtime_state, locked);
 }
 
 static void fill_frames(struct mt_layout *ret)

@@ -279,7 +279,13 @@ struct mt_layout {
     int32_t runtime_interpreters_head; /* _PyRuntime -> first interpreter */
     int32_t type_mro;                  /* PyTypeObject.tp_mro */
     int32_t member_descr_member;       /* PyMemberDescrObject.d_member */
-    int32_t spare[27];
+    int32_t unicode_kind_shift; /* bit of `kind` in unicode_state; `compact`, `ascii` follow */
+    int32_t runtime_gil;        /* _PyRuntime's _gil_runtime_state: before 3.12 */
+    int32_t runtime_main_interpreter; /* _PyRuntime -> main interpreter */
+    int32_t interp_gil;               /* PyInterpreterState -> _gil_runtime_state: 3.12+ */
+    int32_t gil_last_holder;          /* pointer to the PyThreadState */
+    int32_t gil_locked;               /* int */
+    int32_t spare[21];
 };
 
 /* ---- control ---------------------------------------------------------------------- */

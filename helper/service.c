@@ -1,5 +1,5 @@
 /* See service.h. One request at a time: gdb writes the next one only when done_number has
- * caught up. Needs the GIL (but for mt_service_forked). */
+ * caught up. Needs the GIL (but for mt_service_describe and mt_service_forked). */
 
 #include "service.h"
 
@@ -17,6 +17,12 @@
 
 // The request in force: engine, filter and breakpoints borrow its texts.
 static struct mt_request in_force;
+
+void mt_service_describe(void)
+{
+    mt_interpreter_describe(mt_control);
+    mt_layout_fill(&mt_control->layout);
+}
 
 static void describe_options(const char *request)
 {
@@ -48,10 +54,8 @@ static enum mt_status install(struct mt_request *request)
 
     if (status != MT_OK)
         return status;
-    mt_interpreter_describe(mt_control);
     // Subinterpreters have had the option of a GIL of their own since 3.12 (PEP 684).
     mt_ring_serialised = PY_VERSION_HEX < 0x030c0000;
-    mt_layout_fill(&mt_control->layout);
     mt_engine_on = true;
     status = mt_driver_install(&threads);
     if (status != MT_OK && fresh) {
@@ -127,8 +131,7 @@ static void follow_fork(uint64_t buffer_bytes, const char *options)
         return;
     mt_status_init(mt_control->detail);
     describe_options(options);
-    mt_interpreter_describe(mt_control);
-    mt_layout_fill(&mt_control->layout);
+    mt_service_describe();
     mt_control->thread_count = 1;
     mt_engine_renew();
     mt_engine_on = true;

@@ -4,6 +4,9 @@
 
 #include "memtrace.h"
 
+/* Describe interpreter and layout in a buffer that was just made. Any thread, no GIL. */
+void mt_service_describe(void);
+
 /* Carry out control->request and publish its outcome. The calling thread holds the GIL. */
 enum mt_status mt_service_carry_out(void);
 

@@ -228,13 +228,19 @@ LAYOUT_NAMES = (
     "runtime_interpreters_head",
     "type_mro",
     "member_descr_member",
+    "unicode_kind_shift",
+    "runtime_gil",
+    "runtime_main_interpreter",
+    "interp_gil",
+    "gil_last_holder",
+    "gil_locked",
 )
 
 
 class Layout(ctypes.LittleEndianStructure):
     """struct mt_layout: offsets in bytes into CPython's structs, -1 where there is none."""
 
-    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 27)]
+    _fields_ = [(name, c_int32) for name in LAYOUT_NAMES] + [("spare", c_int32 * 21)]
 
 
 class Hit(ctypes.LittleEndianStructure):

@@ -102,7 +102,7 @@ class _Selection:
 
 
 @contextmanager
-def _selection() -> Iterator[_Selection]:
+def kept_selection() -> Iterator[_Selection]:
     """Put the selected thread and frame back, where they still exist."""
     thread = gdb.selected_thread()
     try:
@@ -268,21 +268,6 @@ def _way_out(found: List[Candidate]) -> int:
     raise MemtraceError("no thread comes back from the C library", "let the process run on")
 
 
-def holder(images: Images) -> str:
-    """Who probably holds the interpreter's lock: the only thread with Python on its stack that
-    does not wait in the kernel. "thread 3 (LWP 4713)", or "another thread"."""
-    with _occupied(), _selection():
-        running = [
-            c
-            for c in survey(images)
-            if procfs.syscall(images.pid, c.tid) < 0
-            and any(f.function == "_PyEval_EvalFrameDefault" for f in c.frames)
-        ]
-    if len(running) != 1:
-        return "another thread"
-    return f"thread {running[0].thread.num} (LWP {running[0].tid})"
-
-
 # ---- calling ----------------------------------------------------------------------------------
 
 
@@ -362,7 +347,7 @@ def _discarded_interrupt() -> Iterator[None]:
 def calls(images: Images, here: bool = False) -> Iterator[Calls]:
     """Enter the process: choose a safe thread (`here`: the selected one, which is known to be
     where calls are safe), and call functions from it."""
-    with _occupied(), _settings(), _selection():
+    with _occupied(), _settings(), kept_selection():
         candidate = None if here else _choose(images, _SAFE_THREAD_SECONDS)
         with _quiet_signals(), _disabled_breakpoints():
             entered = Calls(images, candidate)
@@ -432,7 +417,7 @@ class _Arrival(gdb.Breakpoint):
 def run(seconds: float, address: Optional[int] = None) -> Run:
     """Let the process run, at most `seconds`, or until a thread arrives at `address`. Breakpoints
     and signals of the person's stop it as ever, and are shown."""
-    with _occupied(), _settings(), _selection() as selection:
+    with _occupied(), _settings(), kept_selection() as selection:
         arrival = _Arrival(address) if address else None
         with _last_event() as events:
             try:

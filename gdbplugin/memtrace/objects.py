@@ -191,7 +191,7 @@ class Objects:
         layout = self.layout
         length = self.count(address + layout.unicode_length)
         (state,) = self.unpack("I", address + layout.unicode_state)
-        shift = 16 if self.version >= 0x30E else 2  # 3.14 widened `interned` to 16 bits
+        shift = layout.unicode_kind_shift
         kind, compact, ascii_ = state >> shift & 7, state >> shift + 3 & 1, state >> shift + 4 & 1
         codec = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}.get(kind)
         if codec is None:
@@ -411,6 +411,29 @@ class Objects:
             yield from self.threads_of(interpreter)
             interpreter = self.word(interpreter + self.layout.interp_next)
 
+    def gil_holder(self, runtime: int) -> Optional[Thread]:
+        """The thread that holds the main interpreter's global lock, None if it is free (or the
+        interpreter is built without)."""
+        layout = self.layout
+        if layout.runtime_gil >= 0:
+            gil = runtime + layout.runtime_gil
+        else:
+            interpreter = self.word(runtime + layout.runtime_main_interpreter)
+            gil = self.word(interpreter + layout.interp_gil)
+        if self.int32(gil + layout.gil_locked) != 1:
+            return None
+        holder = self.word(gil + layout.gil_last_holder)
+        return self.thread(holder) if holder else None
+
+    def thread(self, tstate: int) -> Thread:
+        """The thread of a PyThreadState."""
+        native = self.layout.tstate_native_id
+        return Thread(
+            tstate,
+            self.word(tstate + native) if native >= 0 else 0,
+            self.word(tstate + self.layout.tstate_thread_id),
+        )
+
     def threads_of(self, interpreter: int) -> Iterator[Thread]:
         """All threads of one PyInterpreterState."""
         layout = self.layout
@@ -418,12 +441,7 @@ class Objects:
         for _ in range(MAX_THREADS):
             if not tstate:
                 return
-            native = layout.tstate_native_id
-            yield Thread(
-                tstate,
-                self.word(tstate + native) if native >= 0 else 0,
-                self.word(tstate + layout.tstate_thread_id),
-            )
+            yield self.thread(tstate)
             tstate = self.word(tstate + layout.tstate_next)
 
     def frames(self, tstate: int) -> Iterator[Frame]:

@@ -9,7 +9,7 @@ from typing import Optional
 
 import gdb
 
-from . import errors, inject, launch, loading, preflight, session, target
+from . import errors, inject, launch, loading, preflight, selection, session, target
 from .abi import State, text
 from .errors import MemtraceError
 from .image import Images
@@ -88,9 +88,11 @@ def _say(about: Session, outcome: Outcome, images: Optional[Images]) -> None:
         if images is None or not inject.may_run():
             gdb.write("memtrace: armed: it is done as soon as the process runs\n")
             return
+        holder = selection.lock_holder()
         gdb.write(
-            f"memtrace: armed: waits for Python's global lock (GIL), held by "
-            f"{inject.holder(images)}; continue, it is done when the lock is free\n"
+            "memtrace: armed: waits for Python's global lock (GIL)"
+            + (f", held by {holder}" if holder else "")
+            + "; continue, it is done when the lock is free\n"
         )
         return
     gdb.write(f"memtrace: {describe(about)}\n")

@@ -10,7 +10,7 @@ from typing import Iterator, List, Optional
 
 import gdb
 
-from . import session, target
+from . import inject, session, target
 from .errors import MemtraceError
 from .objects import Frame, Objects, Thread, find_thread
 
@@ -84,6 +84,22 @@ def hit_is_here() -> bool:
         return gdb.newest_frame().name() == HOOK
     except gdb.error:
         return False
+
+
+def lock_holder() -> str:
+    """Which thread holds the interpreter's global lock: "thread 3 (LWP 4713)"; "" where none
+    does, or that can't be read."""
+    runtime = _runtime()
+    holder = objects().gil_holder(runtime) if runtime is not None else None
+    if holder is None:
+        return ""
+    with inject.kept_selection():
+        for thread in gdb.selected_inferior().threads():
+            lwp = thread.ptid[1]
+            thread.switch()
+            if find_thread(iter([holder]), lwp, _thread_pointer()):
+                return f"thread {thread.num} (LWP {lwp})"
+    return ""
 
 
 def _stack(reader: Objects, tstate: int) -> Stack:

@@ -17,11 +17,12 @@ It may say more than one thing; say("…") waits for the next. A target that mus
 free to ignore MEMTRACE_FINISH_FD. Stdout and stderr go to files, so that a full pipe can't
 stop a target.
 
-The interpreter is /usr/bin/python3, or $MEMTRACE_TEST_PYTHON.
+The interpreter is /usr/bin/python3, or $MEMTRACE_TEST_PYTHON; interpreter() tells its version.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import shutil
@@ -33,12 +34,22 @@ import time
 from pathlib import Path
 from typing import Mapping, Optional, Union
 
+import interpreters
 from session import TARGETS, TIMEOUT, clean_environment, slowness
 
 
 def python_program() -> str:
     """The interpreter under test."""
     return os.environ.get("MEMTRACE_TEST_PYTHON", "/usr/bin/python3")
+
+
+@functools.cache
+def interpreter() -> interpreters.Interpreter:
+    """What the interpreter under test is."""
+    found = interpreters.describe(python_program())
+    if found is None:
+        raise TargetFailure(f"{python_program()} is no CPython that memtrace knows")
+    return found
 
 
 class TargetFailure(AssertionError):

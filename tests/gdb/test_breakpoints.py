@@ -151,7 +151,7 @@ def test_temporary_breakpoint_stops_once(bank: GdbSession) -> None:
     output = bank.command("run")
     assert "Temporary variable breakpoint 1, bank.py" in output
     assert stop_of(output) == "NEW b = 15"
-    assert bank.command("info breakpoints") == "No breakpoints or watchpoints.\n"
+    assert bank.command("info breakpoints").startswith("No breakpoints")
     assert re.search(r"^Breakpoints: +0 armed$", bank.command("info memtrace"), re.M)
     assert "exited normally" in bank.command("continue")
 

@@ -8,9 +8,7 @@ import subprocess
 from pathlib import Path
 
 from session import TARGETS, BatchResult, GdbSession, build_directory, run_batch
-from targets import python_program
-
-HELPER = "memtrace-cpython-311-x86_64-linux-gnu.so"
+from targets import interpreter, python_program
 
 EXITS = [
     "[<module>:6] NEW work = ",
@@ -37,8 +35,8 @@ def test_a_script_is_recorded_from_its_first_line_and_answers_after_its_end() ->
     ).check()
     assert "memtrace: will start when the process runs Python\n" in result.stdout
     assert re.search(
-        r"memtrace: recording CPython 3\.11\.2, process \d+, 1 thread, user code, "
-        r"64 MiB\n",
+        rf"memtrace: recording CPython {re.escape(interpreter().release)}, process \d+, 1 thread, "
+        r"user code, 64 MiB\n",
         result.stdout,
     )
     ended = result.stdout.index("exited with code 07")
@@ -52,7 +50,7 @@ def test_nobody_sees_a_stop() -> None:
         said = gdb.command("run")
         assert "Py_RunMain" not in said and "reakpoint" not in said, said
         assert "exited with code 07" in said
-        assert gdb.command("info breakpoints") == "No breakpoints or watchpoints.\n"
+        assert gdb.command("info breakpoints").startswith("No breakpoints")
 
 
 def test_run_again_records_again() -> None:
@@ -98,6 +96,7 @@ def test_a_process_that_has_not_begun_python_waits_for_it() -> None:
 def test_a_breakpoint_of_the_persons_at_the_same_place_stops() -> None:
     with GdbSession("--args", python_program(), str(TARGETS / "exits.py")) as gdb:
         gdb.command("memtrace on")
+        gdb.command("set breakpoint pending on")  # it may be in a shared libpython
         gdb.command("break Py_RunMain")
         said = gdb.command("run")
         assert "Breakpoint 1" in said and "memtrace: recording" in said, said
@@ -138,7 +137,7 @@ def build_library(name: str) -> Path:
 def launch_with_helper(directory: Path, helper: bytes) -> BatchResult:
     """A launch with this file as the helper."""
     (directory / "libmemtrace-reader.so").symlink_to(build_library("libmemtrace-reader.so"))
-    (directory / HELPER).write_bytes(helper)
+    (directory / interpreter().helper).write_bytes(helper)
     return run_batch(
         "--args",
         python_program(),
@@ -151,7 +150,7 @@ def launch_with_helper(directory: Path, helper: bytes) -> BatchResult:
 
 def test_a_start_that_fails_lets_the_program_run_and_fails_the_batch(tmp_path: Path) -> None:
     needs_what_is_not_there = (
-        build_library(HELPER).read_bytes().replace(b"\0libc.so.6\0", b"\0libX.so.6\0")
+        build_library(interpreter().helper).read_bytes().replace(b"\0libc.so.6\0", b"\0libX.so.6\0")
     )
     result = launch_with_helper(tmp_path, needs_what_is_not_there)
     assert "the program ran" in result.stdout and "done" in result.stdout
@@ -160,7 +159,7 @@ def test_a_start_that_fails_lets_the_program_run_and_fails_the_batch(tmp_path: P
 
 
 def test_a_helper_that_ends_early_is_not_given_to_the_loader(tmp_path: Path) -> None:
-    helper = build_library(HELPER).read_bytes()
+    helper = build_library(interpreter().helper).read_bytes()
     result = launch_with_helper(tmp_path, helper[:5000])
     assert "the program ran" in result.stdout
     assert "is damaged: it ends early" in result.stderr
@@ -168,7 +167,8 @@ def test_a_helper_that_ends_early_is_not_given_to_the_loader(tmp_path: Path) -> 
 
 
 def test_a_helper_of_another_abi_is_refused(tmp_path: Path) -> None:
-    other = build_library(HELPER).read_bytes().replace(b"memtrace ABI 1 ", b"memtrace ABI 9 ")
+    helper = build_library(interpreter().helper).read_bytes()
+    other = helper.replace(b"memtrace ABI 1 ", b"memtrace ABI 9 ")
     result = launch_with_helper(tmp_path, other)
     assert "the program ran" in result.stdout
     assert "is 'memtrace ABI 9 " in result.stderr

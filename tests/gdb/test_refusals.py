@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from processes import assert_free, changed_text, thread_count
 from session import BatchResult, GdbSession, build_directory, run_batch
-from targets import Target, python_program
+from targets import Target, interpreter, python_program
 
 USABLE = "print 6 * 7"
 
@@ -114,13 +114,17 @@ def test_a_process_that_is_not_python() -> None:
 def test_no_helper_says_which_and_what_builds_it(tmp_path: Path) -> None:
     reader = "libmemtrace-reader.so"
     (tmp_path / reader).symlink_to(build_directory() / "lib" / reader)
+    python = interpreter()
+    # Before 3.11 only the running interpreter knows its third number.
+    version = r"3\.\d+" + (re.escape(python.release[4:]) if python.version >= (3, 11) else "")
     with Target("waits.py") as target:
         environment = {"MEMTRACE_LIB": str(tmp_path)}  # the only place, where it is set
         refused_by(
             target,
-            reason=r"runs CPython 3\.11\.2 \(cpython-311-x86_64-linux-gnu\); its helper "
-            r"memtrace-cpython-311-x86_64-linux-gnu\.so is not in",
-            remedy=r"cmake -B build -S \S+ -DMEMTRACE_PYTHONS=\S*python3\.11-config",
+            reason=rf"runs CPython {version} \({python.soabi}\); its helper "
+            rf"{python.helper} is not in",
+            remedy=r"cmake -B build -S \S+ -DMEMTRACE_PYTHONS=\S*"
+            rf"python3\.{python.version[1]}{python.abi_flags}-config",
             environment=environment,
         )
         assert target.finish() == "1"

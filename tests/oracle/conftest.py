@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ORACLE_VERSIONS = {(3, minor) for minor in range(8, 16)}
-sys.path[:0] = [str(HERE), str(HERE.parent.parent / "gdbplugin")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "shared"), str(HERE.parent.parent / "gdbplugin")]
 
 # Set before pytest-xdist starts its workers: they all take the same.
 os.environ.setdefault("MEMTRACE_SEED", str(int(time.time())))

@@ -13,29 +13,21 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "gdbplugin"))
+sys.path[:0] = [str(ROOT / "gdbplugin"), str(ROOT / "tests" / "shared")]
 
+import interpreters  # noqa: E402
 from memtrace import abi  # noqa: E402
 from memtrace.objects import Frame, Objects, Unreadable  # noqa: E402
 
-OLDEST, NEWEST = (3, 8), (3, 13)
 
-
-def interpreters() -> List[str]:
-    """One interpreter of each version from OLDEST to NEWEST that has its headers."""
-    found: Dict[str, str] = {}
-    candidates = ["/usr/bin/python3"]
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    candidates += [str(path) for path in sorted(pyenv.glob("*/bin/python3"))]
-    for candidate in candidates:
-        if not os.access(candidate, os.X_OK):
-            continue
-        facts = _facts(candidate)
-        version = tuple(facts["version"])
-        internal = Path(facts["include"]) / "internal" / "pycore_pystate.h"
-        if OLDEST <= version <= NEWEST and internal.exists():
-            found.setdefault(".".join(map(str, version)), candidate)
-    return list(found.values())
+def with_headers() -> List[str]:
+    """One interpreter of each kind that has its internal headers."""
+    result = []
+    for interpreter in interpreters.found():
+        include = Path(_facts(interpreter.path)["include"])
+        if (include / "internal" / "pycore_pystate.h").exists():
+            result.append(interpreter.path)
+    return result
 
 
 def _facts(interpreter: str) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from interpreter import Target, interpreters  # noqa: E402
+from interpreter import Target, with_headers  # noqa: E402
 from memtrace import expression, objects  # noqa: E402
 from memtrace.errors import MemtraceError  # noqa: E402
 
@@ -96,10 +96,10 @@ threading.Thread(target=Outer().run).start()
 """
 
 
-@pytest.fixture(scope="module", params=interpreters() or [None], ids=str)
+@pytest.fixture(scope="module", params=with_headers() or [None], ids=str)
 def target(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Target]:
     if request.param is None:
-        pytest.skip("no CPython 3.8 to 3.13 with its headers (install python3-dev)")
+        pytest.skip("no CPython 3.8 to 3.15 with its headers (install python3-dev)")
     target = Target(request.param, PROGRAM, tmp_path_factory.mktemp("target"))
     yield target
     target.close()

@@ -57,9 +57,13 @@ class Command(gdb.Command):
             arguments = parser.parse_args(split(argument))
         self.run(arguments, from_tty)
 
-    def complete(self, text: str, word: str) -> "List[str] | int":
+    def complete(self, text: str, word: Optional[str]) -> "List[str] | int":
         """gdb replaces `word`, the end of `text` behind the last break character, by what is
-        returned here; options and dotted names are matched from their true beginning."""
+        returned here; options and dotted names are matched from their true beginning. It asks
+        twice; without a word it wants to know what kind of completion this is (gdb 14 and
+        later say None for it)."""
+        if word is None:
+            return []
         try:
             words = text.split()
             current = "" if not text or text[-1].isspace() else words.pop()

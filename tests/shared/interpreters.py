@@ -1,7 +1,11 @@
 """The CPython interpreters that tests can run programs on.
 
-MEMTRACE_PYTHONS names them (paths, separated by colons); else those of pyenv and /usr/bin,
-one of each version. An interpreter counts if its helper is built.
+MEMTRACE_PYTHONS names them (paths, separated by colons); else those of pyenv and /usr/bin, one
+of each kind: what differs in version or build (debug, free-threaded) differs in SOABI. An
+interpreter of MEMTRACE_PYTHONS_TOO (the same form) joins them. An interpreter counts if its
+helper is built.
+
+No threads, no gdb, standard library only.
 """
 
 from __future__ import annotations
@@ -30,8 +34,18 @@ class Interpreter:
     release: str  # 3.12.1
     soabi: str
 
+    @property
+    def helper(self) -> str:
+        """Name of the file of its helper."""
+        return f"memtrace-{self.soabi}.so"
+
+    @property
+    def abi_flags(self) -> str:
+        """What its SOABI adds to the version: "t" free-threaded, "d" debug, both, or ""."""
+        return self.soabi.split("-")[1].lstrip("0123456789")
+
     def __str__(self) -> str:
-        return self.release + ("t" if f"{self.version[1]}t-" in self.soabi else "")
+        return self.release + self.abi_flags
 
 
 def describe(path: str) -> Interpreter | None:
@@ -55,15 +69,21 @@ def describe(path: str) -> Interpreter | None:
     return Interpreter(path, version, words[3], words[4])
 
 
+def _named(variable: str) -> list[str]:
+    return [path for path in os.environ.get(variable, "").split(":") if path]
+
+
 def _candidates() -> list[str]:
-    if os.environ.get("MEMTRACE_PYTHONS"):
-        return os.environ["MEMTRACE_PYTHONS"].split(":")
-    pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
-    return [
-        sys.executable,
-        *sorted(glob.glob("/usr/bin/python3.*[0-9t]")),
-        *sorted(glob.glob(f"{pyenv}/versions/*/bin/python3")),
-    ]
+    named = _named("MEMTRACE_PYTHONS")
+    if not named:
+        pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+        named = [
+            sys.executable,
+            *sorted(glob.glob("/usr/bin/python3.*[0-9td]")),
+            *sorted(glob.glob("/usr/bin/python3.*-dbg")),
+            *sorted(glob.glob(f"{pyenv}/versions/*/bin/python3")),
+        ]
+    return named + _named("MEMTRACE_PYTHONS_TOO")
 
 
 @functools.cache
@@ -79,5 +99,4 @@ def found() -> tuple[Interpreter, ...]:
 
 def has_helper(interpreter: Interpreter, directories: list[Path]) -> bool:
     """Is the helper for it in one of these?"""
-    name = f"memtrace-{interpreter.soabi}.so"
-    return any((directory / name).is_file() for directory in directories)
+    return any((directory / interpreter.helper).is_file() for directory in directories)
