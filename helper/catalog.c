@@ -15,8 +15,9 @@ struct mt_text_chunk {
     uint8_t bytes[];
 };
 
-/* The shortest definition: a type with an empty name. Bounds the ids that make sense. */
-enum { DEFINITION_BYTES_MIN = 6 };
+/* The shortest definition: a type with an empty name; and ids of sites that are set aside for
+ * code whose other sites never had an event. Bounds the ids that make sense. */
+enum { DEFINITION_BYTES_MIN = 6, IDS_SET_ASIDE_MAX = 1 << 20 };
 
 static const struct mt_code_def lost_code = {"?", "?", 0};
 static const struct mt_site_def lost_site = {0, 0, MT_LOCAL, "?", ""};
@@ -207,7 +208,7 @@ static enum mt_status begin(struct mt_catalog *catalog, const struct mt_source *
     uint64_t bytes = (uint64_t)source->packet_count * MT_PACKET_BYTES;
     for (size_t i = 0; i < source->file_count; i++)
         bytes += source->files[i].size;
-    catalog->id_limit = bytes / DEFINITION_BYTES_MIN;
+    catalog->id_limit = bytes / DEFINITION_BYTES_MIN + IDS_SET_ASIDE_MAX;
     if (catalog->id_limit > UINT32_MAX / 2)
         catalog->id_limit = UINT32_MAX / 2;
     catalog->parsed = calloc(source->packet_count + 1u, sizeof *catalog->parsed);

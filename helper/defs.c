@@ -70,14 +70,15 @@ static uint8_t *put_text(uint8_t *at, struct mt_text text)
     return at;
 }
 
-/* Make room and begin a definition. NULL if there is no room. Under `lock`. */
-static uint8_t *begin(enum mt_def kind, size_t bytes, uint32_t *ret_id)
+/* Make room and begin a definition, under `*id`, or the next one if that is 0. NULL, and *id 0,
+ * if there is no room. Under `lock`. */
+static uint8_t *begin(enum mt_def kind, size_t bytes, uint32_t *id)
 {
     if (!packet || used + bytes > MT_PACKET_BYTES) {
         struct mt_packet_header *taken = mt_ring_take_defs_packet();
         if (!taken) {
             __atomic_fetch_add(&mt_control->lost_definitions, 1, __ATOMIC_RELAXED);
-            *ret_id = 0;
+            *id = 0;
             return NULL;
         }
         if (packet)
@@ -85,10 +86,11 @@ static uint8_t *begin(enum mt_def kind, size_t bytes, uint32_t *ret_id)
         packet = taken;
         used = sizeof *packet;
     }
-    *ret_id = ++last_id[kind];
+    if (!*id)
+        *id = ++last_id[kind];
     uint8_t *at = (uint8_t *)packet + used;
     *at++ = (uint8_t)kind;
-    return put_u32(at, *ret_id);
+    return put_u32(at, *id);
 }
 
 /* The definition ends at `end`: show it to readers. Under `lock`. */
@@ -103,7 +105,7 @@ static void commit(const uint8_t *end)
 
 uint32_t mt_defs_code(struct mt_text file, struct mt_text qualname, uint32_t first_line)
 {
-    uint32_t id;
+    uint32_t id = 0;
     size_t bytes = DEFINITION_HEAD_BYTES_MAX + bound_text(file) + bound_text(qualname);
     pthread_mutex_lock(&lock);
     uint8_t *at = begin(MT_DEF_CODE, bytes, &id);
@@ -116,10 +118,19 @@ uint32_t mt_defs_code(struct mt_text file, struct mt_text qualname, uint32_t fir
     return id;
 }
 
-uint32_t mt_defs_site(uint32_t code, uint32_t line, enum mt_scope scope, struct mt_text name,
-                      struct mt_text key)
+uint32_t mt_defs_reserve_sites(uint32_t count)
 {
-    uint32_t id;
+    pthread_mutex_lock(&lock);
+    uint32_t first = last_id[MT_DEF_SITE] + 1;
+    last_id[MT_DEF_SITE] += count;
+    pthread_mutex_unlock(&lock);
+    return first;
+}
+
+uint32_t mt_defs_site(uint32_t site, uint32_t code, uint32_t line, enum mt_scope scope,
+                      struct mt_text name, struct mt_text key)
+{
+    uint32_t id = site;
     size_t bytes = DEFINITION_HEAD_BYTES_MAX + bound_text(name) + bound_text(key);
     pthread_mutex_lock(&lock);
     uint8_t *at = begin(MT_DEF_SITE, bytes, &id);
@@ -136,7 +147,7 @@ uint32_t mt_defs_site(uint32_t code, uint32_t line, enum mt_scope scope, struct 
 
 uint32_t mt_defs_type(struct mt_text name)
 {
-    uint32_t id;
+    uint32_t id = 0;
     size_t bytes = DEFINITION_HEAD_BYTES_MAX + bound_text(name);
     pthread_mutex_lock(&lock);
     uint8_t *at = begin(MT_DEF_TYPE, bytes, &id);

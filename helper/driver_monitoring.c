@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include "driver.h"
 #include "engine.h"
+#include "plan_cache.h"
 #include "ring.h"
 #include "status.h"
 
@@ -83,9 +84,6 @@ static bool watch_code(PyCodeObject *code, int events)
     return result != NULL;
 }
 
-// All plans whose code has events of its own on.
-static struct mt_plan *watched_plans;
-
 static int local_events(const struct mt_plan *plan)
 {
     return event_bits[INSTRUCTION] | (plan->is_generator ? event_bits[PY_RETURN] : 0);
@@ -99,27 +97,24 @@ static struct mt_plan *traced_plan(PyCodeObject *code)
     if (!plan || plan->watched || !watch_code(code, local_events(plan)))
         return plan && plan->watched ? plan : NULL;
     plan->watched = true;
-    plan->previous = NULL;
-    plan->next = watched_plans;
-    if (watched_plans)
-        watched_plans->previous = plan;
-    watched_plans = plan;
     return plan;
 }
 
-static void forget_plan(struct mt_plan *plan)
+static void unwatch(PyCodeObject *code, struct mt_plan *plan, struct mt_remains *remains)
 {
-    PyMem_RawFree(plan->after);
-    plan->after = NULL;
-    if (!plan->watched)
-        return;
-    plan->watched = false;
-    if (plan->previous)
-        plan->previous->next = plan->next;
+    watch_code(code, 0);
+    if (plan)
+        plan->watched = false;
     else
-        watched_plans = plan->next;
-    if (plan->next)
-        plan->next->previous = plan->previous;
+        remains->watched = false;
+}
+
+// Code whose plan was dropped is judged, and watched again, when it runs.
+static void unwatch_unless_traced(PyCodeObject *code, struct mt_plan *plan,
+                                  struct mt_remains *remains)
+{
+    if (!plan || !mt_verdict_plan(code))
+        unwatch(code, plan, remains);
 }
 
 static bool is_after(const struct mt_plan *plan, int offset)
@@ -393,7 +388,6 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
             return mt_status_set(MT_REFUSED, "sys.monitoring refused our callbacks");
         }
     }
-    mt_verdict_plan_dies = forget_plan;
     *ret_threads = watch_running_frames();
     return MT_OK;
 }
@@ -402,13 +396,7 @@ void mt_driver_refresh(void)
 {
     // Code that is not traced any more goes quiet; code that answered DISABLE at its start is
     // asked again.
-    for (struct mt_plan *plan = watched_plans, *next; plan; plan = next) {
-        next = plan->next;
-        if (mt_verdict_plan(plan->code))
-            continue;
-        watch_code(plan->code, 0);
-        forget_plan(plan);
-    }
+    mt_plan_cache_each_watched(unwatch_unless_traced);
     call_monitoring("restart_events", "()");
     watch_running_frames();
 }
@@ -420,10 +408,7 @@ void mt_driver_remove(void)
     call_monitoring("set_events", "(ii)", tool_id, 0);
     register_callbacks(false);
     // free_tool_id leaves the events of single code objects in place up to 3.13 (gh-127033).
-    while (watched_plans) {
-        watch_code(watched_plans->code, 0);
-        forget_plan(watched_plans);
-    }
+    mt_plan_cache_each_watched(unwatch);
     call_monitoring("free_tool_id", "(i)", tool_id);
     tool_id = -1;
 }

@@ -3,52 +3,11 @@
 #include "emit.h"
 
 #include <errno.h>
-#include <string.h>
-#include "defs.h"
+#include "plan_defs.h"
 #include "watch.h"
 
 const struct mt_value mt_value_absent = {.tag = MT_TAG_ABSENT};
 const struct mt_value mt_value_redacted = {.tag = MT_TAG_REDACTED};
-
-// ---- definitions ------------------------------------------------------------------------------
-
-static struct mt_text text_of(const char *text)
-{
-    return (struct mt_text){text, strlen(text)};
-}
-
-static uint32_t code_definition(struct mt_plan *plan)
-{
-    if (!plan->def_id) {
-        Py_ssize_t size = 0;
-        const char *file = PyUnicode_AsUTF8AndSize(plan->code->co_filename, &size);
-        if (!file) {
-            PyErr_Clear();
-            file = "?";
-            size = 1;
-        }
-        plan->def_id = mt_defs_code((struct mt_text){file, (size_t)size}, text_of(plan->qualname),
-                                    (uint32_t)plan->code->co_firstlineno);
-    }
-    return plan->def_id;
-}
-
-static uint32_t site_definition(struct mt_plan *plan, struct mt_site *site)
-{
-    if (!site->def_id)
-        site->def_id =
-            mt_defs_site(code_definition(plan), site->line < 0 ? 0 : (uint32_t)site->line,
-                         (enum mt_scope)site->scope, text_of(site->name), text_of(site->key));
-    return site->def_id;
-}
-
-static uint32_t argument_definition(struct mt_plan *plan, struct mt_argument *argument)
-{
-    if (!argument->def_id)
-        argument->def_id = mt_defs_site(code_definition(plan), (uint32_t)plan->code->co_firstlineno,
-                                        MT_ARGUMENT, text_of(argument->name), text_of(""));
-    return argument->def_id;
-}
 
 // ---- breakpoints --------------------------------------------------------------------------------
 
@@ -99,8 +58,8 @@ void mt_emit(struct mt_thread *thread, mt_frame *frame, struct mt_emission *even
 
     if (!mt_verdict.all && !hit)
         return;
-    event->record.site = event->argument ? argument_definition(event->plan, event->argument)
-                                         : site_definition(event->plan, event->site);
+    event->record.site = event->argument ? mt_plan_defs_argument(event->plan, event->argument)
+                                         : mt_plan_defs_site(event->plan, event->site);
     uint64_t seq = mt_ring_append(&thread->ring, &event->record);
     if (!hit)
         return;

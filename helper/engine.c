@@ -5,6 +5,7 @@
 #include "activation.h"
 #include "emit.h"
 #include "filter.h"
+#include "plan_cache.h"
 #include "watch.h"
 
 bool mt_engine_on;
@@ -25,6 +26,7 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
     if (status != MT_OK)
         return status;
     mt_filter_configure(request);
+    mt_plan_cache_configure(request->plan_bytes);
     value_options = (struct mt_value_options){request->value_size, request->redact};
     mt_value_configure(&value_options);
     mt_verdict.all = request->record;

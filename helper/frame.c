@@ -84,16 +84,23 @@ enum mt_status mt_code_extra_init(freefunc destroy)
     return MT_OK;
 }
 
+// co_extra: a count, then that many words (PEP 523; the struct is private to codeobject.c but
+// the same from 3.6 to 3.15).
+struct extra {
+    Py_ssize_t size;
+    uintptr_t words[];
+};
+
 uintptr_t mt_code_extra_get(PyCodeObject *code)
 {
-    // co_extra: a count, then that many words (PEP 523; the struct is private to
-    // codeobject.c but the same from 3.6 to 3.15).
-    const struct {
-        Py_ssize_t size;
-        uintptr_t words[];
-    } *extra = code->co_extra;
+    const struct extra *extra = code->co_extra;
 
     return extra && extra->size > extra_index ? extra->words[extra_index] : 0;
+}
+
+void mt_code_extra_replace(PyCodeObject *code, uintptr_t value)
+{
+    ((struct extra *)code->co_extra)->words[extra_index] = value;
 }
 
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
@@ -106,6 +113,14 @@ bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
     if (!done)
         PyErr_Clear();
     return done;
+}
+
+void mt_code_trim(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030c0000
+    PyMem_Free(code->_co_linearray);
+    code->_co_linearray = NULL;
+#endif
 }
 
 const char *mt_code_qualname(PyCodeObject *code)

@@ -197,6 +197,12 @@ static inline mt_frame *mt_frame_current(PyThreadState *tstate)
 enum mt_status mt_code_extra_init(freefunc destroy);
 uintptr_t mt_code_extra_get(PyCodeObject *code);
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
+/* Put another value in the place of one that is there, which is not destroyed. */
+void mt_code_extra_replace(PyCodeObject *code, uintptr_t value);
+
+/* Give back what the interpreter keeps for tracing a code object, and makes again when it is
+ * traced again: in 3.11 a table of lines, 2 or 4 bytes for each code unit. */
+void mt_code_trim(PyCodeObject *code);
 
 /* The qualified name that a code object carries (3.11+, bpo-44530), UTF-8 in the object's own
  * memory; NULL: it has none, or one that is no UTF-8. */

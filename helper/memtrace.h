@@ -370,6 +370,7 @@ _Static_assert(sizeof(struct mt_slot) == 16, "slot is ABI");
  *     value-size=64             bytes of one captured value
  *     redact=GLOB               names and keys whose values are never captured (list)
  *     follow-fork=1
+ *     plan-bytes=3145728        weight of the plans that are kept in memory (plan_cache.h)
  *     break=NUMBER              begins a variable breakpoint (gdb's number); the lines below
  *     break-file=GLOB           up to the next break= belong to it
  *     break-module=GLOB

@@ -602,8 +602,9 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     size_t sites_size = site_count * sizeof(struct mt_site);
     size_t arguments_size = argument_count * sizeof(struct mt_argument);
     size_t site_at_size = unit_count * sizeof(uint16_t);
-    char *cursor = PyMem_RawCalloc(1, sizeof(struct mt_plan) + sites_size + arguments_size +
-                                          site_at_size + planner->strings_size + 32);
+    size_t bytes = sizeof(struct mt_plan) + sites_size + arguments_size + site_at_size +
+                   planner->strings_size + 32;
+    char *cursor = PyMem_RawCalloc(1, bytes);
     if (!cursor)
         return NULL;
     struct mt_plan *plan = (struct mt_plan *)(void *)take(&cursor, sizeof(*plan));
@@ -613,6 +614,7 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     char *strings = memcpy(cursor, planner->strings, planner->strings_size);
 
     plan->code = planner->code;
+    plan->bytes = bytes;
     plan->site_count = site_count;
     plan->unit_count = unit_count;
     plan->is_wide = is_wide;
@@ -685,6 +687,7 @@ enum mt_status mt_plan_create(PyCodeObject *code, struct mt_plan **ret)
 
 void mt_plan_destroy(struct mt_plan *plan)
 {
+    PyMem_RawFree(plan->after);
     PyMem_RawFree(plan);
 }
 

@@ -3,7 +3,7 @@
  * A site is an instruction that changes a variable, or can. The plan says for each where
  * the target's old value and the new value are found, the line, the scope and the target's
  * name as the programmer wrote it, decompiled from the instructions before it. Made on
- * first sight of a code object, kept with it, destroyed with it. Reading only: runs no
+ * first sight of a code object, and kept with it as plan_cache.h says. Reading only: runs no
  * Python code. Creating needs the GIL and allocates with PyMem_RawMalloc. Opcodes differ
  * per CPython version: all of that is in plan_opcodes.c, nowhere else. */
 #ifndef MT_PLAN_H
@@ -90,6 +90,8 @@ struct mt_argument {
 struct mt_plan {
     PyCodeObject *code; /* borrowed: the plan lives as long as the code */
     uint32_t def_id;    /* MT_DEF_CODE id, 0 until the first event */
+    uint32_t first_id;  /* plan_defs.c: MT_DEF_SITE id of the first site; those of the others and
+                           of the arguments follow; 0 until the first event */
     uint32_t site_count;
     struct mt_site *sites;   /* by offset */
     uint32_t argument_count; /* positional, keyword-only, *args, **kwargs; names that begin
@@ -103,20 +105,24 @@ struct mt_plan {
     char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
     bool traced;         /* (engine) */
-    uint32_t epoch;      /* of the buffer that the definition ids are for (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */
     bool is_generator;   /* generator, coroutine, async generator */
-    /* The monitoring driver's: events are on in this code; the list of such plans; a bit for
-     * each code unit whose event is wanted though it is no site (NULL: none). */
+    /* The monitoring driver's: events are on in this code; a bit for each code unit whose event
+     * is wanted though it is no site (NULL: none; freed with the plan). */
     bool watched;
-    struct mt_plan *next, *previous;
     uint8_t *after;
+    /* plan_cache.c: its list; what the plan weighs; asked for since it was last looked at there;
+     * the look in which a thread was seen to be in it. */
+    struct mt_plan *next, *previous;
+    size_t bytes;
+    bool used;
+    uint32_t pinned;
 };
 
 /* Returns MT_OK, MT_NO_MEMORY, or MT_REFUSED when the bytecode is not understood (then
  * nothing is recorded in that code; counted). `ret` is NULL then. */
 enum mt_status mt_plan_create(PyCodeObject *code, struct mt_plan **ret);
-void mt_plan_destroy(struct mt_plan *plan);
+void mt_plan_destroy(struct mt_plan *plan); /* one that no code object holds */
 
 /* Up to 3.10 a code object doesn't know its qualified name; the code that makes the function
  * does. mt_plan_create() remembers the names of what the planned code makes; call this for

@@ -313,16 +313,37 @@ static PyObject *original_bytes(PyCodeObject *code)
 #endif
 }
 
-/* 3.11 on keeps that copy for the code's life: take it back where it wasn't there before. */
-static PyObject **cached_bytes(PyCodeObject *code)
+/* 3.11 on keeps that copy for the code's life, from 3.12 on in a struct of caches of its own
+ * (gh-101346): what of it was there before? */
+struct caches {
+    bool caches, copy;
+};
+
+static struct caches find_caches(PyCodeObject *code)
 {
-#if defined(Py_GIL_DISABLED) || PY_VERSION_HEX < 0x030B0000
-    return NULL;
-#elif PY_VERSION_HEX >= 0x030C0000
-    /* 3.12 moved the caches of a code object into _co_cached (gh-101346). */
-    return code->_co_cached ? &code->_co_cached->_co_code : NULL;
+#if PY_VERSION_HEX >= 0x030C0000
+    return (struct caches){code->_co_cached, code->_co_cached && code->_co_cached->_co_code};
+#elif PY_VERSION_HEX >= 0x030B0000
+    return (struct caches){true, code->_co_code};
 #else
-    return &code->_co_code;
+    return (struct caches){true, true};
+#endif
+}
+
+/* Take back what wasn't. Without a GIL another thread may be using it. */
+static void restore_caches(PyCodeObject *code, struct caches before)
+{
+#if !defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030C0000
+    if (before.copy || !code->_co_cached)
+        return;
+    Py_CLEAR(code->_co_cached->_co_code);
+    if (before.caches)
+        return;
+    PyMem_Free(code->_co_cached);
+    code->_co_cached = NULL;
+#elif !defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030B0000
+    if (!before.copy)
+        Py_CLEAR(code->_co_code);
 #endif
 }
 
@@ -566,8 +587,7 @@ bool mt_opcodes_decode(PyCodeObject *code, struct mt_bytecode *ret)
     ret->entry_depth = entry_depth(code);
     /* 3.13 pushes the NULL behind the callable, 3.11 and 3.12 before (gh-105848). */
     ret->null_below = PY_VERSION_HEX < 0x030D0000;
-    PyObject **cache = cached_bytes(code);
-    bool was_cached = cache && *cache;
+    struct caches before = find_caches(code);
     PyObject *bytes = original_bytes(code);
     if (!bytes)
         return false;
@@ -587,9 +607,7 @@ bool mt_opcodes_decode(PyCodeObject *code, struct mt_bytecode *ret)
     }
     PyMem_RawFree(at);
     Py_DECREF(bytes);
-    cache = cached_bytes(code);
-    if (cache && !was_cached)
-        Py_CLEAR(*cache);
+    restore_caches(code, before);
     if (!complete)
         mt_opcodes_deinit(ret);
     return complete;

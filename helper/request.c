@@ -207,6 +207,12 @@ static enum mt_status parse_line(const struct line *line, struct block *block,
         request->value_size = (uint32_t)number;
         return MT_OK;
     }
+    if (key_is(line, "plan-bytes")) {
+        if (!parse_number(line, UINT32_MAX, &number))
+            return bad(line);
+        request->plan_bytes = (uint32_t)number;
+        return MT_OK;
+    }
     if (key_is(line, "break")) {
         if (!parse_number(line, UINT32_MAX, &number))
             return bad(line);
@@ -252,6 +258,7 @@ enum mt_status mt_request_parse(const char *text, struct mt_request *ret)
         .record = true,
         .mutations = true,
         .value_size = 64,
+        .plan_bytes = MT_PLAN_BYTES_DEFAULT,
     };
     if (text_size == MT_REQUEST_BYTES)
         return mt_status_set(MT_BAD_REQUEST,

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include "memtrace.h"
 
+enum { MT_PLAN_BYTES_DEFAULT = 3 << 20 };
+
 enum mt_verb { MT_VERB_INSTALL, MT_VERB_CHANGE, MT_VERB_REMOVE };
 
 /* One variable breakpoint. Strings are of the request; "" where not given. */
@@ -19,6 +21,7 @@ struct mt_request {
     enum mt_verb verb;
     bool all, record, rebound, mutations, follow_fork;
     uint32_t value_size;
+    uint32_t plan_bytes;              /* see plan_cache.h */
     const char *only, *skip, *redact; /* lists: texts ending in '\0', the list in another */
     size_t breakpoint_count;
     struct mt_breakpoint *breakpoints; /* in memory */

@@ -100,6 +100,28 @@ void mt_thread_forget_plan(const struct mt_plan *plan)
     pthread_mutex_unlock(&threads_lock);
 }
 
+static void each_plan(struct mt_thread *thread, void (*each)(struct mt_plan *plan))
+{
+    if (thread->call.plan)
+        each(thread->call.plan);
+    for (uint32_t i = 0; i < thread->call_count; i++) {
+        if (thread->calls[i].plan)
+            each(thread->calls[i].plan);
+    }
+    for (int i = 0; i < thread->pending_count; i++) {
+        if (thread->pending[i].plan)
+            each(thread->pending[i].plan);
+    }
+}
+
+void mt_thread_each_plan(void (*each)(struct mt_plan *plan))
+{
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        each_plan(thread, each);
+    pthread_mutex_unlock(&threads_lock);
+}
+
 void mt_thread_forget_calls(void)
 {
     pthread_mutex_lock(&threads_lock);

@@ -97,6 +97,10 @@ static inline struct mt_thread *mt_thread_get(void)
  * (another tracer had the thread). Under the GIL. */
 void mt_thread_forget_plan(const struct mt_plan *plan);
 
+/* Call `each` for the plans that threads are in or wait for an outcome in, once or more. Under
+ * the GIL. */
+void mt_thread_each_plan(void (*each)(struct mt_plan *plan));
+
 /* Forget which call each thread is in: plans were judged anew. Under the GIL. */
 void mt_thread_forget_calls(void);
 

@@ -3,8 +3,8 @@
 #include "verdict.h"
 
 #include <string.h>
-#include "defs.h"
 #include "filter.h"
+#include "plan_cache.h"
 #include "pyobject.h"
 #include "status.h"
 #include "thread.h"
@@ -12,28 +12,14 @@
 #include "watch.h"
 
 struct mt_verdict mt_verdict;
-void (*mt_verdict_plan_dies)(struct mt_plan *plan);
 
 // Odd words in a code object's slot say: not traced as of a generation (word >> 2); bit 1: the
-// code names start_new_thread. Even words are plans.
+// code names start_new_thread. Even words: see plan_cache.h.
 enum { WORD_NOT_TRACED = 1, WORD_STARTS_THREADS = 2 };
-
-// Grows with every new buffer: definition ids of an older one mean nothing.
-static uint32_t buffer_epoch;
-
-static void destroy_plan(void *word)
-{
-    if (!word || (uintptr_t)word & 1)
-        return;
-    mt_thread_forget_plan(word);
-    if (mt_verdict_plan_dies)
-        mt_verdict_plan_dies(word);
-    mt_plan_destroy(word);
-}
 
 enum mt_status mt_verdict_init(void)
 {
-    return mt_code_extra_init(destroy_plan);
+    return mt_plan_cache_init();
 }
 
 void mt_verdict_expire(void)
@@ -45,23 +31,13 @@ void mt_verdict_expire(void)
 
 void mt_verdict_renew(void)
 {
-    buffer_epoch++;
+    mt_plan_cache_renew();
     mt_verdict_expire();
 }
 
 static bool is_redacted(const char *name)
 {
     return mt_value_is_redacted(name, strlen(name));
-}
-
-static void forget_definitions(struct mt_plan *plan)
-{
-    plan->epoch = buffer_epoch;
-    plan->def_id = 0;
-    for (uint32_t i = 0; i < plan->site_count; i++)
-        plan->sites[i].def_id = 0;
-    for (uint32_t i = 0; i < plan->argument_count; i++)
-        plan->arguments[i].def_id = 0;
 }
 
 static enum mt_plain plainness(const struct mt_site *site)
@@ -76,8 +52,6 @@ static enum mt_plain plainness(const struct mt_site *site)
 // Judge the plan by the options in force.
 static void judge(struct mt_plan *plan, PyCodeObject *code)
 {
-    if (plan->epoch != buffer_epoch)
-        forget_definitions(plan);
     plan->generation = mt_verdict.generation;
     plan->traced = mt_verdict.all && mt_filter_traces(code, plan->qualname);
     for (uint32_t i = 0; i < plan->site_count; i++) {
@@ -115,66 +89,77 @@ static bool names_start_new_thread(PyCodeObject *code)
 
 static void set_not_traced(PyCodeObject *code)
 {
-    mt_code_extra_set(code, (uintptr_t)mt_verdict.generation << 2 | WORD_NOT_TRACED |
-                                (names_start_new_thread(code) ? WORD_STARTS_THREADS : 0));
+    struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(code));
+
+    if (remains)
+        remains->not_traced = mt_verdict.generation;
+    else
+        mt_code_extra_set(code, (uintptr_t)mt_verdict.generation << 2 | WORD_NOT_TRACED |
+                                    (names_start_new_thread(code) ? WORD_STARTS_THREADS : 0));
 }
 
 bool mt_verdict_starts_threads(PyCodeObject *code)
 {
     uintptr_t word = mt_code_extra_get(code);
+    const struct mt_plan *plan = mt_plan_cache_plan(word);
+    const struct mt_remains *remains = mt_plan_cache_remains(word);
 
     if (word & WORD_NOT_TRACED)
         return word & WORD_STARTS_THREADS;
-    return word && ((struct mt_plan *)word)->starts_threads;
+    return plan ? plan->starts_threads : remains && remains->starts_threads;
 }
 
-// Out of line: first sight of a code object, or of it under these options.
+// Judge a plan that the code has. One that is not traced stays, for its definitions' ids.
+static struct mt_plan *judge_anew(struct mt_plan *plan)
+{
+    judge(plan, plan->code);
+    return plan->traced ? plan : NULL;
+}
+
+// Out of line: first sight of a code object, or of it under these options, or its plan was
+// dropped.
 static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, uintptr_t word)
 {
-    struct mt_plan *plan = word && !(word & 1) ? (struct mt_plan *)word : NULL;
+    struct mt_plan *plan = mt_plan_cache_plan(word);
 
+    if (plan)
+        return judge_anew(plan);
     if (!word)
         mt_control->codes_seen++;
-    if (!plan && !mt_watch_count() && (!mt_verdict.all || mt_filter_rejects(code))) {
+    if (!mt_watch_count() && (!mt_verdict.all || mt_filter_rejects(code))) {
         set_not_traced(code);
         return NULL;
     }
-    if (!plan && mt_plan_create(code, &plan) != MT_OK) {
+    if (mt_plan_create(code, &plan) != MT_OK) {
         mt_control->lost_plans++;
         set_not_traced(code);
         return NULL;
     }
     judge(plan, code);
     plan->starts_threads = names_start_new_thread(code);
-    if (plan->traced) {
-        if ((uintptr_t)plan == word)
-            return plan;
-        if (!mt_code_extra_set(code, (uintptr_t)plan)) {
-            mt_plan_destroy(plan);
-            return NULL;
-        }
-        mt_control->codes_traced++;
-        return plan;
-    }
-    // A plan that events already name stays, for its definition ids.
-    if ((uintptr_t)plan == word)
+    if (!plan->traced) {
+        mt_plan_destroy(plan);
+        set_not_traced(code);
         return NULL;
-    mt_plan_destroy(plan);
-    set_not_traced(code);
-    return NULL;
+    }
+    if (!mt_plan_cache_remains(word))
+        mt_control->codes_traced++;
+    return mt_plan_cache_add(plan) ? plan : NULL;
 }
 
 struct mt_plan *mt_verdict_plan(PyCodeObject *code)
 {
     uintptr_t word = mt_code_extra_get(code);
+    struct mt_plan *plan = mt_plan_cache_plan(word);
 
-    if (word & 1) {
-        if (word >> 2 == mt_verdict.generation)
-            return NULL;
-    } else if (word) {
-        struct mt_plan *plan = (struct mt_plan *)word;
-        if (plan->generation == mt_verdict.generation)
-            return plan->traced ? plan : NULL;
+    if (plan && plan->generation == mt_verdict.generation) {
+        plan->used = true;
+        return plan->traced ? plan : NULL;
     }
+    if (word & 1 && word >> 2 == mt_verdict.generation)
+        return NULL;
+    const struct mt_remains *remains = mt_plan_cache_remains(word);
+    if (remains && remains->not_traced == mt_verdict.generation)
+        return NULL;
     return plan_anew(code, word);
 }

@@ -37,7 +37,4 @@ struct mt_plan *mt_verdict_plan(PyCodeObject *code);
 /* Does the code name start_new_thread, as Thread.start() does? */
 bool mt_verdict_starts_threads(PyCodeObject *code);
 
-/* What a driver wants called with each plan that dies with its code object, or NULL. */
-extern void (*mt_verdict_plan_dies)(struct mt_plan *plan);
-
 #endif

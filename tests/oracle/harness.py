@@ -12,6 +12,7 @@ request"); the oracle knows `rebound` and `only`.
 
 The memtrace child needs no gdb: it loads the helper itself, writes the request into the
 mailbox, calls memtrace_serve_here() and reads the buffer with libmemtrace-reader.so.
+MEMTRACE_ORACLE_REQUEST in its environment has further lines for that request.
 """
 
 from __future__ import annotations
@@ -237,7 +238,7 @@ class MemtraceRecording:
         from memtrace import abi
 
         self._abi = abi
-        self._lines = lines
+        self._lines = [*lines, *os.environ.get("MEMTRACE_ORACLE_REQUEST", "").split()]
         helper = ctypes.PyDLL(str(helper_path()))
         helper.memtrace_open.restype = ctypes.POINTER(abi.Control)
         helper.memtrace_open.argtypes = [ctypes.c_uint64]

@@ -40,8 +40,10 @@ static struct mt_catalog *refresh(struct fixture *fixture)
 static void test_defs_count_ids_from_one_within_their_kind(void **state)
 {
     assert_int_equal(mt_defs_code(TEXT("bank.py"), TEXT("transfer"), 10), 1);
-    assert_int_equal(mt_defs_site(1, 12, MT_LOCAL, TEXT("balance"), TEXT("")), 1);
-    assert_int_equal(mt_defs_site(1, 13, MT_ITEM, TEXT("flags"), TEXT("point")), 2);
+    assert_int_equal(
+        mt_defs_site(mt_defs_reserve_sites(1), 1, 12, MT_LOCAL, TEXT("balance"), TEXT("")), 1);
+    assert_int_equal(
+        mt_defs_site(mt_defs_reserve_sites(1), 1, 13, MT_ITEM, TEXT("flags"), TEXT("point")), 2);
     assert_int_equal(mt_defs_code(TEXT("bank.py"), TEXT("Account.close"), 20), 2);
     assert_int_equal(mt_defs_type(TEXT("Account")), 1);
     struct mt_catalog *catalog = refresh(*state);

@@ -42,10 +42,14 @@ static int set_up(void **state)
     bank = (struct bank){.control = open_buffer(MT_BUFFER_BYTES_MIN)};
     uint32_t transfer = mt_defs_code(TEXT("/srv/bank.py"), TEXT("transfer"), 10);
     uint32_t method = mt_defs_code(TEXT("/srv/model.py"), TEXT("Account.close"), 20);
-    bank.balance = mt_defs_site(transfer, 12, MT_LOCAL, TEXT("balance"), TEXT(""));
-    bank.attribute = mt_defs_site(method, 22, MT_ATTRIBUTE, TEXT("self.balance"), TEXT(""));
-    bank.flags = mt_defs_site(transfer, 13, MT_ITEM, TEXT("flags"), TEXT(""));
-    bank.point = mt_defs_site(transfer, 14, MT_ITEM, TEXT("grid"), TEXT("point"));
+    bank.balance =
+        mt_defs_site(mt_defs_reserve_sites(1), transfer, 12, MT_LOCAL, TEXT("balance"), TEXT(""));
+    bank.attribute = mt_defs_site(mt_defs_reserve_sites(1), method, 22, MT_ATTRIBUTE,
+                                  TEXT("self.balance"), TEXT(""));
+    bank.flags =
+        mt_defs_site(mt_defs_reserve_sites(1), transfer, 13, MT_ITEM, TEXT("flags"), TEXT(""));
+    bank.point =
+        mt_defs_site(mt_defs_reserve_sites(1), transfer, 14, MT_ITEM, TEXT("grid"), TEXT("point"));
     mt_ring_init(&bank.first, FIRST_THREAD);
     mt_ring_init(&bank.second, SECOND_THREAD);
     append(&bank.first, MT_NEW, bank.balance, value_absent(), value_int(100));      // 1
@@ -196,7 +200,8 @@ static void test_reader_sees_later_events_in_a_later_query_only(void **state)
     struct bank *bank = *state;
     struct mt_cursor *cursor = query(bank->reader, (struct mt_filter){.since_seq = 6});
     uint32_t code = mt_defs_code(TEXT("late.py"), TEXT("late"), 1);
-    uint32_t site = mt_defs_site(code, 2, MT_LOCAL, TEXT("late"), TEXT(""));
+    uint32_t site =
+        mt_defs_site(mt_defs_reserve_sites(1), code, 2, MT_LOCAL, TEXT("late"), TEXT(""));
     append_int(&bank->first, site, 1);
     struct mt_event event;
     assert_int_equal(mt_cursor_next(cursor, &event), 1);
@@ -241,7 +246,7 @@ static const char *names_of(struct mt_reader *reader, int what)
 static void test_reader_names_what_has_definitions_once(void **state)
 {
     struct bank *bank = *state;
-    mt_defs_site(1, 99, MT_LOCAL, TEXT("balance"), TEXT(""));
+    mt_defs_site(mt_defs_reserve_sites(1), 1, 99, MT_LOCAL, TEXT("balance"), TEXT(""));
     assert_string_equal(names_of(bank->reader, 0), "Account.close transfer ");
     assert_string_equal(names_of(bank->reader, 1), "/srv/bank.py /srv/model.py ");
     assert_string_equal(names_of(bank->reader, 2), "balance flags grid[point] self.balance ");

@@ -1,0 +1,230 @@
+/* See plan_cache.h. */
+
+#include "plan_cache.h"
+
+#include <sys/mman.h>
+#include "frame.h"
+#include "plan_defs.h"
+#include "thread.h"
+
+enum { WORD_REMAINS = 2, FIRST_REMAINS = 1 << 12 };
+
+static size_t bytes_max;
+
+// All plans that code objects hold, the longest unused first, as far as known.
+static struct mt_plan *first, *last;
+static uint32_t plan_count;
+static size_t plan_bytes;
+// Of looks at what threads are in: a plan pinned in an earlier one may be out of use.
+static uint32_t look;
+
+// ---- remains ---------------------------------------------------------------------------------
+
+// Mapped, and moved as it grows: entries are named by index.
+static struct mt_remains *table;
+static uint32_t table_size, table_capacity;
+static uint32_t free_entry; // 1 + index of the first free one; 0: none
+
+struct mt_remains *mt_plan_cache_remains(uintptr_t word)
+{
+    return (word & 3) == WORD_REMAINS ? &table[word >> 2] : NULL;
+}
+
+static bool grow_table(void)
+{
+    uint32_t capacity = table_capacity ? 2 * table_capacity : FIRST_REMAINS;
+    size_t bytes = capacity * sizeof *table;
+    void *grown =
+        table ? mremap(table, table_capacity * sizeof *table, bytes, MREMAP_MAYMOVE)
+              : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (grown == MAP_FAILED)
+        return false;
+    table = grown;
+    table_capacity = capacity;
+    return true;
+}
+
+// The word for a new entry, or 0: no memory.
+static uintptr_t take_entry(void)
+{
+    uint32_t index = free_entry - 1;
+
+    if (free_entry) {
+        free_entry = table[index].code_id;
+    } else {
+        if (table_size == table_capacity && !grow_table())
+            return 0;
+        index = table_size++;
+    }
+    return (uintptr_t)index << 2 | WORD_REMAINS;
+}
+
+static void free_remains(struct mt_remains *remains)
+{
+    *remains = (struct mt_remains){.code_id = free_entry};
+    free_entry = (uint32_t)(remains - table) + 1;
+}
+
+// ---- the list --------------------------------------------------------------------------------
+
+static void append(struct mt_plan *plan)
+{
+    plan->next = NULL;
+    plan->previous = last;
+    if (last)
+        last->next = plan;
+    else
+        first = plan;
+    last = plan;
+    plan_count++;
+    plan_bytes += plan->bytes;
+}
+
+static void unlink_plan(struct mt_plan *plan)
+{
+    if (plan->previous)
+        plan->previous->next = plan->next;
+    else
+        first = plan->next;
+    if (plan->next)
+        plan->next->previous = plan->previous;
+    else
+        last = plan->previous;
+    plan_count--;
+    plan_bytes -= plan->bytes;
+}
+
+uint32_t mt_plan_cache_count(void)
+{
+    return plan_count;
+}
+
+size_t mt_plan_cache_bytes(void)
+{
+    return plan_bytes;
+}
+
+void mt_plan_cache_renew(void)
+{
+    for (struct mt_plan *plan = first; plan; plan = plan->next)
+        mt_plan_defs_forget(plan);
+    for (uint32_t i = 0; i < table_size; i++) {
+        if (table[i].code)
+            table[i].code_id = table[i].first_id = 0;
+    }
+}
+
+// ---- dropping ----------------------------------------------------------------------------------
+
+// Leave what must outlast the plan in its place. False: no room for that.
+static bool drop(struct mt_plan *plan)
+{
+    // No events, no ids; with events, all of them, so that two numbers say which.
+    if (plan->first_id && !mt_plan_defs_complete(plan))
+        return false;
+    uintptr_t word = take_entry();
+    if (!word)
+        return false;
+    *mt_plan_cache_remains(word) = (struct mt_remains){
+        .code = plan->code,
+        .code_id = plan->def_id,
+        .first_id = plan->first_id,
+        .not_traced = plan->traced ? 0 : plan->generation,
+        .watched = plan->watched,
+        .starts_threads = plan->starts_threads,
+    };
+    mt_code_extra_replace(plan->code, word);
+    mt_code_trim(plan->code);
+    unlink_plan(plan);
+    mt_plan_destroy(plan);
+    return true;
+}
+
+static void pin(struct mt_plan *plan)
+{
+    plan->pinned = look;
+}
+
+// Drop what was not used since the last time, then whatever is there, but for the newest plan,
+// until an eighth of the bound is free.
+static void make_room(void)
+{
+    size_t wanted = bytes_max - bytes_max / 8;
+    const struct mt_plan *newest = last;
+
+    look++;
+    mt_thread_each_plan(pin);
+    for (uint32_t left = 2 * plan_count; left && plan_bytes > wanted; left--) {
+        struct mt_plan *plan = first;
+        if (plan == newest || plan->pinned == look || plan->used || !drop(plan)) {
+            plan->used = false;
+            unlink_plan(plan);
+            append(plan);
+        }
+    }
+}
+
+// ---- adding ------------------------------------------------------------------------------------
+
+// What code objects hold dies with them, or is replaced.
+static void destroy_word(void *pointer)
+{
+    uintptr_t word = (uintptr_t)pointer;
+    struct mt_plan *plan = mt_plan_cache_plan(word);
+    struct mt_remains *remains = mt_plan_cache_remains(word);
+
+    if (remains)
+        free_remains(remains);
+    if (!plan)
+        return;
+    mt_thread_forget_plan(plan);
+    unlink_plan(plan);
+    mt_plan_destroy(plan);
+}
+
+enum mt_status mt_plan_cache_init(void)
+{
+    return mt_code_extra_init(destroy_word);
+}
+
+void mt_plan_cache_configure(size_t new_bytes_max)
+{
+#ifdef Py_GIL_DISABLED
+    // Other threads may be reading a plan while this one would drop it.
+    bytes_max = SIZE_MAX;
+#else
+    bytes_max = new_bytes_max;
+#endif
+}
+
+bool mt_plan_cache_add(struct mt_plan *plan)
+{
+    const struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(plan->code));
+
+    if (remains) {
+        mt_plan_defs_resume(plan, remains->code_id, remains->first_id);
+        plan->watched = remains->watched;
+    }
+    if (!mt_code_extra_set(plan->code, (uintptr_t)plan)) {
+        mt_plan_destroy(plan);
+        return false;
+    }
+    append(plan);
+    if (plan_bytes > bytes_max)
+        make_room();
+    return true;
+}
+
+void mt_plan_cache_each_watched(void (*each)(PyCodeObject *code, struct mt_plan *plan,
+                                             struct mt_remains *remains))
+{
+    for (struct mt_plan *plan = first, *next; plan; plan = next) {
+        next = plan->next;
+        if (plan->watched)
+            each(plan->code, plan, NULL);
+    }
+    for (uint32_t i = 0; i < table_size; i++) {
+        if (table[i].code && table[i].watched)
+            each(table[i].code, NULL, &table[i]);
+    }
+}

@@ -1,0 +1,59 @@
+/* Which plans are in memory, within a bound.
+ *
+ * A plan weighs about as much as its code object. So that a program of very many functions
+ * doesn't pay for all that it ever called, plans that were not used lately are dropped once all
+ * of them together outweigh the bound, and made again at the code's next call. What must outlast
+ * a plan (its definitions' ids, whether the driver has events on in the code) stays behind as
+ * its remains, 24 bytes. A plan that a thread is in is never dropped.
+ *
+ * A code object's slot holds one word: 0, never seen; odd, not traced (verdict.c says how long
+ * that holds); even, a plan or its remains. With the GIL. */
+#ifndef MT_PLAN_CACHE_H
+#define MT_PLAN_CACHE_H
+
+#include <Python.h> // first: its feature macros
+#include <stdbool.h>
+#include <stdint.h>
+#include "plan.h"
+#include "status.h"
+
+/* What is left of a plan. */
+struct mt_remains {
+    PyCodeObject *code;  /* borrowed: the entry ends with the code; NULL: a free entry */
+    uint32_t code_id;    /* as plan->def_id; of a free entry: 1 + index of the next free one */
+    uint32_t first_id;   /* as in the plan, and so below */
+    uint32_t not_traced; /* generation of the options by which the code is not traced, 0 none */
+    bool watched;
+    bool starts_threads;
+};
+
+/* The bound, from now on; 0 drops whatever can be. */
+void mt_plan_cache_configure(size_t bytes_max);
+
+/* MT_NO_MEMORY or another reason when the interpreter has no slot for plans. */
+enum mt_status mt_plan_cache_init(void);
+
+/* The plan in the code's word, or NULL; its remains, or NULL. */
+static inline struct mt_plan *mt_plan_cache_plan(uintptr_t word)
+{
+    return word & 3 ? NULL : (struct mt_plan *)word;
+}
+struct mt_remains *mt_plan_cache_remains(uintptr_t word);
+
+/* Keep a new plan with its code object, which takes it over, with what an earlier one left.
+ * False: no memory, the plan is destroyed. */
+bool mt_plan_cache_add(struct mt_plan *plan);
+
+/* Call `each` for every code object in which the driver has events on. `plan` or `remains` is
+ * its, the other NULL. `each` may not add plans. */
+void mt_plan_cache_each_watched(void (*each)(PyCodeObject *code, struct mt_plan *plan,
+                                             struct mt_remains *remains));
+
+/* The buffer is a new one: forget all ids of definitions. */
+void mt_plan_cache_renew(void);
+
+/* For tests: plans in memory, and their weight. */
+uint32_t mt_plan_cache_count(void);
+size_t mt_plan_cache_bytes(void);
+
+#endif

@@ -1,0 +1,189 @@
+/* plan_cache: how much is kept, what goes first, what must not go, and what a plan that is made
+ * again goes on with. Runs in an embedded interpreter. */
+#include <Python.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "defs.h"
+#include "frame.h"
+#include "plan_cache.h"
+#include "plan_defs.h"
+#include "py_support.h"
+#include "ring.h"
+#include "thread.h"
+
+enum { CODES = 64 };
+
+static PyObject *codes; /* owned list of code objects, all of the same shape */
+
+static PyCodeObject *code_at(int i)
+{
+    return (PyCodeObject *)PyList_GET_ITEM(codes, i);
+}
+
+static struct mt_plan *plan_at(int i)
+{
+    return mt_plan_cache_plan(mt_code_extra_get(code_at(i)));
+}
+
+static struct mt_remains *remains_at(int i)
+{
+    return mt_plan_cache_remains(mt_code_extra_get(code_at(i)));
+}
+
+static struct mt_plan *add(int i)
+{
+    struct mt_plan *plan;
+    assert_int_equal(mt_plan_create(code_at(i), &plan), MT_OK);
+    plan->traced = true;
+    assert_true(mt_plan_cache_add(plan));
+    return plan;
+}
+
+/* New code objects, the plans of the others gone with them, and room for `plans` of them. */
+static void begin(uint32_t plans)
+{
+    Py_CLEAR(codes);
+    assert_int_equal(mt_plan_cache_count(), 0);
+    assert_int_equal(mt_plan_cache_bytes(), 0);
+    codes = py_eval("[compile(f'def f(a):\\n x = a\\n y = a\\n', f'{i:03}.py', 'exec').co_consts[0]"
+                    " for i in range(64)]");
+    mt_plan_cache_configure(SIZE_MAX);
+    size_t weight = add(CODES - 1)->bytes; // of each
+    mt_plan_cache_configure(weight * plans);
+}
+
+static void test_plans_within_the_bound_all_stay(void **state)
+{
+    begin(16);
+    for (int i = 0; i < 15; i++)
+        add(i);
+    assert_int_equal(mt_plan_cache_count(), 16);
+}
+
+static void test_plans_beyond_the_bound_are_dropped(void **state)
+{
+    begin(16);
+    for (int i = 0; i < CODES - 1; i++) {
+        add(i);
+        assert_in_range(mt_plan_cache_count(), 1, 16);
+        assert_non_null(plan_at(i));
+    }
+    assert_non_null(remains_at(0));
+}
+
+static void test_a_plan_in_use_stays_when_others_are_dropped(void **state)
+{
+    begin(16);
+    struct mt_plan *used = add(0);
+    for (int i = 1; i < CODES - 1; i++) {
+        used->used = true;
+        add(i);
+    }
+    assert_ptr_equal(plan_at(0), used);
+}
+
+static void test_plans_that_a_thread_is_in_are_never_dropped(void **state)
+{
+    begin(0);
+    struct mt_thread *thread = mt_thread_get();
+    struct mt_plan *called = add(0);
+    thread->call.plan = called;
+    struct mt_plan *caller = add(1);
+    thread->calls[0] = (struct mt_call){NULL, caller, 1};
+    thread->call_count = 1;
+    struct mt_plan *waiting = add(2);
+    thread->pending[0].plan = waiting;
+    thread->pending_count = 1;
+    for (int i = 3; i < CODES - 1; i++)
+        add(i);
+    assert_ptr_equal(plan_at(0), called);
+    assert_ptr_equal(plan_at(1), caller);
+    assert_ptr_equal(plan_at(2), waiting);
+    assert_int_equal(mt_plan_cache_count(), 4);
+    thread->call.plan = NULL;
+    thread->call_count = 0;
+    thread->pending_count = 0;
+}
+
+static void test_a_plan_made_again_goes_on_with_its_definitions(void **state)
+{
+    begin(0);
+    struct mt_plan *plan = add(0);
+    uint32_t second = mt_plan_defs_site(plan, &plan->sites[1]);
+    assert_int_not_equal(second, 0);
+    plan->watched = true;
+    uint32_t code_id = plan->def_id;
+    add(1);
+    assert_null(plan_at(0));
+    uint64_t defined = mt_control->defs_bytes;
+
+    plan = add(0);
+    assert_true(plan->watched);
+    assert_int_equal(plan->def_id, code_id);
+    assert_int_equal(mt_plan_defs_site(plan, &plan->sites[1]), second);
+    assert_int_equal(mt_plan_defs_site(plan, &plan->sites[0]), second - 1);
+    assert_int_equal(mt_plan_defs_argument(plan, &plan->arguments[0]), second + 1);
+    assert_int_equal(mt_control->defs_bytes, defined);
+}
+
+static void test_a_new_buffer_knows_no_old_definitions(void **state)
+{
+    begin(0);
+    struct mt_plan *plan = add(0);
+    mt_plan_defs_site(plan, &plan->sites[0]);
+    add(1);
+    mt_plan_defs_site(plan_at(1), &plan_at(1)->sites[0]);
+    mt_plan_cache_renew();
+    assert_int_equal(plan_at(1)->first_id, 0);
+    assert_int_equal(plan_at(1)->sites[0].def_id, 0);
+    plan = add(0);
+    assert_int_equal(plan->def_id, 0);
+    assert_int_equal(plan->sites[0].def_id, 0);
+}
+
+static void test_remains_end_with_their_code(void **state)
+{
+    begin(0);
+    for (int i = 0; i < CODES - 1; i++)
+        add(i);
+    uintptr_t word = mt_code_extra_get(code_at(0));
+    assert_non_null(mt_plan_cache_remains(word));
+    PyList_SetSlice(codes, 0, 1, NULL);
+    // The entry is the next one's: of the code whose plan goes when that of new code comes.
+    PyObject *code = py_eval("compile('z = 1', 'new.py', 'exec')");
+    PyList_Append(codes, code);
+    Py_DECREF(code);
+    add(CODES - 1);
+    assert_int_equal(mt_code_extra_get(code_at(CODES - 3)), word);
+}
+
+static int start(void **state)
+{
+    py_start();
+    assert_int_equal(mt_buffer_create(1 << 20, &mt_control), MT_OK);
+    return mt_plan_cache_init() == MT_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    Py_CLEAR(codes);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plans_within_the_bound_all_stay),
+        cmocka_unit_test(test_plans_beyond_the_bound_are_dropped),
+        cmocka_unit_test(test_a_plan_in_use_stays_when_others_are_dropped),
+        cmocka_unit_test(test_plans_that_a_thread_is_in_are_never_dropped),
+        cmocka_unit_test(test_a_plan_made_again_goes_on_with_its_definitions),
+        cmocka_unit_test(test_a_new_buffer_knows_no_old_definitions),
+        cmocka_unit_test(test_remains_end_with_their_code),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
