@@ -148,7 +148,7 @@ void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
     if (!begins)
         return;
     for (uint32_t i = 0; i < plan->argument_count; i++) {
-        if (!write_argument_scalar(thread, frame, &plan->arguments[i]))
+        if (!plan->arguments[i].muted && !write_argument_scalar(thread, frame, &plan->arguments[i]))
             write_argument(thread, frame, plan, &plan->arguments[i]);
     }
 }

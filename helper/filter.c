@@ -7,7 +7,7 @@
 #include "frame.h"
 
 // The globs in force, borrowed from the request that service.c keeps.
-static const char *only_globs = "", *skip_globs = "";
+static const char *only_globs = "", *skip_globs = "", *skip_variable_globs = "";
 static bool trace_all;
 
 // Directories of the standard library, "" where unknown. Two, because a build can split its
@@ -46,6 +46,7 @@ void mt_filter_configure(const struct mt_request *request)
 {
     only_globs = request->only;
     skip_globs = request->skip;
+    skip_variable_globs = request->skip_var;
     trace_all = request->all;
     find_library();
 }
@@ -90,6 +91,15 @@ bool mt_filter_file(const char *glob, const char *file)
     memcpy(module, base, (size_t)(dot - base));
     module[dot - base] = '\0';
     return mt_filter_glob(glob, module);
+}
+
+bool mt_filter_skips_variable(const char *name)
+{
+    for (const char *glob = skip_variable_globs; *glob; glob += strlen(glob) + 1) {
+        if (mt_filter_glob(glob, name))
+            return true;
+    }
+    return false;
 }
 
 static bool any_matches(const char *globs, const char *file, const char *qualname)

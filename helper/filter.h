@@ -19,6 +19,10 @@ bool mt_filter_traces(PyCodeObject *code, const char *qualname);
  * library code its plan. */
 bool mt_filter_rejects(PyCodeObject *code);
 
+/* Does the person want no events of this variable, named as it is written? An item has the name
+ * of its container. */
+bool mt_filter_skips_variable(const char *name);
+
 /* Does a glob match a text? * ? [set], whole text, case counts. */
 bool mt_filter_glob(const char *glob, const char *text);
 

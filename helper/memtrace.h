@@ -363,6 +363,8 @@ _Static_assert(sizeof(struct mt_slot) == 16, "slot is ABI");
  *
  *     verb=install | change | remove
  *     only=GLOB  skip=GLOB      trace only, never trace: match file, module or function (list)
+ *     skip-var=GLOB             never record: variables by their name as written (list); a
+ *                               breakpoint on one works all the same
  *     all=1                     library and frozen code too
  *     record=0                  breakpoints only, no recording of other variables
  *     rebound=1                 record REBOUND

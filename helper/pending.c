@@ -183,6 +183,8 @@ void mt_pending_settle(struct mt_thread *thread, mt_frame *frame)
         else if (container_lives(pending, frame))
             mt_pending_write_mutation(thread, frame, pending, pending->site, NULL, true);
         mt_pending_pop(thread);
+    } else if (pending && pending->plan->sites[pending->site->partner].muted) {
+        mt_pending_pop(thread); // since options changed; its store won't come
     }
     if (thread->hit_frame == frame)
         mt_emit_hit(thread, frame);

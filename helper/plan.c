@@ -17,9 +17,8 @@ enum { MT_NO_DRAFT = UINT32_MAX };
 /* A site while the plan grows: its strings may still move. */
 struct mt_draft {
     struct mt_site site;
-    uint32_t name, key;  /* positions in `strings` */
-    uint32_t moved;      /* its index in the plan, MT_NO_DRAFT if left out */
-    uint32_t first_unit; /* of its EXTENDED_ARG prefixes */
+    uint32_t name, key; /* positions in `strings` */
+    uint32_t moved;     /* its index in the plan, MT_NO_DRAFT if left out */
 };
 
 struct mt_planner {
@@ -156,10 +155,10 @@ static struct mt_draft *add_site(struct mt_planner *planner, uint32_t i, enum mt
         return NULL;
     bool is_last = i + 1 == planner->bytecode.count;
     uint32_t next = is_last ? planner->bytecode.unit_count : instruction[1].first;
-    draft->first_unit = instruction->first;
     draft->site = (struct mt_site){
         .offset = 2 * (int32_t)instruction->unit,
         .next = 2 * (int32_t)next,
+        .prefixes = (uint8_t)(instruction->unit - instruction->first),
         .op = (uint8_t)op,
         .scope = (uint8_t)scope,
         .line = mt_lines_at(&planner->lines, instruction->unit),
@@ -559,20 +558,6 @@ static bool has_own_unit(const struct mt_draft *draft)
            !draft->site.second;
 }
 
-/* The units at which events for a site come. */
-static void fill_site_at(const struct mt_planner *planner, struct mt_plan *plan)
-{
-    for (uint32_t i = 0; i < planner->draft_count; i++) {
-        const struct mt_draft *draft = &planner->drafts[i];
-        if (!has_own_unit(draft))
-            continue;
-        uint32_t unit = (uint32_t)draft->site.offset / 2;
-        plan->site_at[unit] = (uint16_t)(draft->moved + 1);
-        if (!MT_HAS_MONITORING)
-            plan->site_at[draft->first_unit] = (uint16_t)(draft->moved + 1);
-    }
-}
-
 /* Units up to the instruction behind the last site: its events can be asked for as well. */
 static uint32_t units_with_sites(const struct mt_planner *planner)
 {
@@ -623,13 +608,41 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     plan->is_generator = planner->code->co_flags &
                          (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR);
     fill_sites(planner, plan, strings);
-    if (!is_wide)
-        fill_site_at(planner, plan);
+    mt_plan_update_sites(plan);
     for (uint32_t i = 0; i < argument_count; i++) {
         plan->arguments[i] = arguments[i];
         plan->arguments[i].name = strings + (uintptr_t)arguments[i].name;
     }
     return plan;
+}
+
+// Does no event of this site's instruction change anything that somebody wants to know?
+static bool is_silent(const struct mt_plan *plan, uint32_t i)
+{
+    const struct mt_site *site = &plan->sites[i];
+    bool paired = i + 1 < plan->site_count && site[1].second;
+
+    return site->muted && (!paired || site[1].muted);
+}
+
+void mt_plan_update_sites(struct mt_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->site_count; i++) {
+        struct mt_site *site = &plan->sites[i];
+        if (site->partner >= 0 && site->muted != plan->sites[site->partner].muted)
+            site->muted = plan->sites[site->partner].muted = false;
+    }
+    for (uint32_t i = 0; !plan->is_wide && i < plan->site_count; i++) {
+        const struct mt_site *site = &plan->sites[i];
+        if (site->op == MT_SITE_CONTAINER || site->second)
+            continue;
+        uint32_t unit = (uint32_t)site->offset / 2;
+        uint16_t index = is_silent(plan, i) ? 0 : (uint16_t)(i + 1);
+        plan->site_at[unit] = index;
+        // Up to 3.11 the event comes at the first prefix.
+        if (!MT_HAS_MONITORING)
+            plan->site_at[unit - site->prefixes] = index;
+    }
 }
 
 struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset)
@@ -643,7 +656,7 @@ struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset)
             high = middle;
     }
     bool found = low < plan->site_count && plan->sites[low].offset == offset;
-    return found ? &plan->sites[low] : NULL;
+    return found && !is_silent(plan, low) ? &plan->sites[low] : NULL;
 }
 
 static uint32_t intern_qualname(struct mt_planner *planner);

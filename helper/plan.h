@@ -64,6 +64,9 @@ struct mt_site {
                               3). Else -1 */
     bool self_is_bound;    /* CALL: at depth_self is the bound method, not self (starred
                               arguments; keywords up to 3.10): self is what it is bound to */
+    uint8_t prefixes;      /* EXTENDED_ARG instructions before it, in code units */
+    bool muted;            /* nothing is recorded here, nor are there breakpoints (filled by
+                              engine; mt_plan_update_sites() brings site_at in line) */
     bool restores;         /* STORE_FAST: gives the variable back that an inlined
                               comprehension borrowed (3.12+, PEP 709); may store NULL */
     PyObject *name_object; /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
@@ -85,6 +88,7 @@ struct mt_argument {
     uint8_t redacted;
     uint32_t watch;
     bool plain; /* needs no look at breakpoints or redaction, is no cell (engine) */
+    bool muted; /* as of a site */
 };
 
 struct mt_plan {
@@ -128,6 +132,11 @@ void mt_plan_destroy(struct mt_plan *plan); /* one that no code object holds */
  * does. mt_plan_create() remembers the names of what the planned code makes; call this for
  * code that is seen but not planned. Does nothing from 3.11 on. */
 void mt_plan_note_children(PyCodeObject *code);
+
+/* site_at has the sites that are not muted: call this when `muted` has changed. Sites that
+ * belong together are muted together, or none of them is: the stores of a superinstruction share
+ * an event; an operator and its store, a slice store and its container have one outcome. */
+void mt_plan_update_sites(struct mt_plan *plan);
 
 /* mt_plan_site() by search, for code of more than 65,535 sites. */
 struct mt_site *mt_plan_find_wide(const struct mt_plan *plan, int offset);

@@ -198,7 +198,8 @@ static enum mt_status parse_line(const struct line *line, struct block *block,
         return parse_flag(line, &request->mutations);
     if (key_is(line, "follow-fork"))
         return parse_flag(line, &request->follow_fork);
-    if (key_is(line, "only") || key_is(line, "skip") || key_is(line, "redact"))
+    if (key_is(line, "only") || key_is(line, "skip") || key_is(line, "skip-var") ||
+        key_is(line, "redact"))
         return line->value ? MT_OK : bad(line); // parse_list
     if (key_is(line, "value-size")) {
         if (!parse_number(line, MT_VALUE_BYTES_MAX, &number) || number < 16)
@@ -241,6 +242,8 @@ static enum mt_status parse_lines(const char *text, struct block *block, struct 
 
     if (status == MT_OK)
         status = parse_list(text, "skip", block, &request->skip);
+    if (status == MT_OK)
+        status = parse_list(text, "skip-var", block, &request->skip_var);
     if (status == MT_OK)
         status = parse_list(text, "redact", block, &request->redact);
     while (status == MT_OK && next_line(&at, &line))

@@ -21,8 +21,9 @@ struct mt_request {
     enum mt_verb verb;
     bool all, record, rebound, mutations, follow_fork;
     uint32_t value_size;
-    uint32_t plan_bytes;              /* see plan_cache.h */
-    const char *only, *skip, *redact; /* lists: texts ending in '\0', the list in another */
+    uint32_t plan_bytes; /* see plan_cache.h */
+    const char *only, *skip, *skip_var,
+        *redact; /* lists: texts ending in '\0', the list in another */
     size_t breakpoint_count;
     struct mt_breakpoint *breakpoints; /* in memory */
     void *memory;                      /* one block: unescaped texts, lists, breakpoints */

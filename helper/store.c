@@ -353,6 +353,8 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 void mt_store_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                    struct mt_site *site)
 {
+    if (site->muted)
+        return;
     switch ((enum mt_site_op)site->op) {
     case MT_SITE_STORE_FAST:
     case MT_SITE_DELETE_FAST: store_fast(thread, frame, plan, site); break;

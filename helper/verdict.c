@@ -62,15 +62,19 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
         // Of two stores in one instruction (3.13+) the short cut would see the first alone.
         if (site->second)
             site[-1].plain = 0;
+        site->muted = !site->watch && (!mt_verdict.all || mt_filter_skips_variable(site->name));
         // Breakpoints reach into code that is not recorded otherwise.
         plan->traced |= site->watch != 0;
     }
+    mt_plan_update_sites(plan);
     for (uint32_t i = 0; i < plan->argument_count; i++) {
         struct mt_argument *argument = &plan->arguments[i];
         argument->redacted = is_redacted(argument->name);
         argument->watch = mt_watch_applies(code, plan, MT_ARGUMENT, argument->name);
         argument->plain = mt_verdict.all && !argument->watch && !argument->redacted &&
                           !argument->is_cell;
+        argument->muted = !argument->watch &&
+                          (!mt_verdict.all || mt_filter_skips_variable(argument->name));
         plan->traced |= argument->watch != 0;
     }
 }

@@ -47,15 +47,18 @@ class Options:
     redact: List[str] = field(default_factory=lambda: list(REDACT))
     only: List[str] = field(default_factory=list)
     skip: List[str] = field(default_factory=list)
+    skip_var: List[str] = field(default_factory=list)
     all: bool = False
     breakpoints: List[Any] = field(default_factory=list)
 
     def what(self) -> str:
         """What is traced, in a few words."""
         if self.only:
-            return "only " + ", ".join(self.only)
-        text = "all code" if self.all else "user code"
-        return text + (" but " + ", ".join(self.skip) if self.skip else "")
+            text = "only " + ", ".join(self.only)
+        else:
+            text = "all code" if self.all else "user code"
+            text += " but " + ", ".join(self.skip) if self.skip else ""
+        return text + (", without " + ", ".join(self.skip_var) if self.skip_var else "")
 
     def request_text(self, verb: str) -> str:
         """The request with this verb: install, change or remove. Raises MemtraceError when it
@@ -73,8 +76,8 @@ class Options:
 
     def _lines(self) -> Iterable[str]:
         """Everything that is not the helper's default."""
-        for key in ("only", "skip", "redact"):
-            for glob in getattr(self, key):
+        for key in ("only", "skip", "skip-var", "redact"):
+            for glob in getattr(self, key.replace("-", "_")):
                 yield request_line(key, glob)
         for key, value in (
             ("all", self.all),

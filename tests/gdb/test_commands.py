@@ -314,6 +314,34 @@ def test_settings_are_set_shown_and_explained() -> None:
     assert "globs with spaces between" in result.stdout
 
 
+def test_skipped_variables_are_not_recorded() -> None:
+    result = bank(
+        "memtrace log --func fill",
+        "info memtrace",
+        on="memtrace on --skip-var index --skip-var flags",
+    ).check()
+    changed = {re.split(r"[ :\[]", line.split("] ", 1)[1])[1] for line in events_of(result.stdout)}
+    assert changed == {"count", "names", "numbers"}
+    assert any("skip-var index flags" in line for line in result.lines)
+    assert any("user code, without index, flags" in line for line in result.lines)
+
+
+def test_a_breakpoint_on_a_skipped_variable_stops() -> None:
+    result = run_batch(
+        "--args",
+        python_program(),
+        str(BANK),
+        commands=[
+            "memtrace break fill:index if new == 2",
+            "memtrace on --skip-var index",
+            "run",
+            "memtrace log --func fill --var index",
+        ],
+    ).check()
+    assert "MODIFIED index: 1 → 2" in result.stdout
+    assert len(events_of(result.stdout.split("memtrace log")[-1])) >= 1
+
+
 def test_rebound_is_recorded_when_asked() -> None:
     script = "x = 1\nx = 1\n"
     result = run_batch(

@@ -8,7 +8,7 @@ script it is the child that runs the programs:
 
 and writes one JSON event a line to OUTPUT. A header line of a program,
 `# memtrace: rebound=1`, is a line of the install request (helper/memtrace.h, "The
-request"); the oracle knows `rebound` and `only`.
+request"); the oracle knows `rebound`, `only` and `skip-var`.
 
 The memtrace child needs no gdb: it loads the helper itself, writes the request into the
 mailbox, calls memtrace_serve_here() and reads the buffer with libmemtrace-reader.so.
@@ -218,6 +218,7 @@ class OracleRecording:
             lambda file: any(fnmatch.fnmatchcase(file, glob) for glob in globs),
             rebound="rebound=1" in lines,
         )
+        self._skipped = [line[len("skip-var=") :] for line in lines if line.startswith("skip-var=")]
 
     def start(self) -> None:
         self._oracle.start()
@@ -228,7 +229,12 @@ class OracleRecording:
     def events(self) -> list[dict]:
         if self._oracle.failure:
             raise RuntimeError(f"the oracle failed: {self._oracle.failure}")
-        return self._oracle.events
+        return [event for event in self._oracle.events if not self._skips(event)]
+
+    def _skips(self, event: dict) -> bool:
+        # An item has its container's name. Programs that skip have no [ in their keys.
+        name = event["name"].rpartition("[")[0] if event["scope"] == "item" else event["name"]
+        return any(fnmatch.fnmatchcase(name, glob) for glob in self._skipped)
 
 
 class MemtraceRecording:

@@ -136,6 +136,17 @@ static void test_filter_with_skip_leaves_out_what_a_glob_matches(void **state)
     assert_traced(true, "/srv/bank.py", "close");
 }
 
+static void test_filter_skips_variables_by_their_whole_name(void **state)
+{
+    configure("skip-var=i\nskip-var=*.count\n");
+    assert_true(mt_filter_skips_variable("i"));
+    assert_true(mt_filter_skips_variable("self.count"));
+    assert_false(mt_filter_skips_variable("ii"));
+    assert_false(mt_filter_skips_variable("count"));
+    configure("");
+    assert_false(mt_filter_skips_variable("i"));
+}
+
 static void test_filter_globs_match_whole_texts_in_their_case(void **state)
 {
     assert_true(mt_filter_glob("b*k", "bank"));
@@ -229,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup(test_filter_with_only_traces_what_a_glob_matches_library_or_not,
                                set_up),
         cmocka_unit_test_setup(test_filter_with_skip_leaves_out_what_a_glob_matches, set_up),
+        cmocka_unit_test_setup(test_filter_skips_variables_by_their_whole_name, set_up),
         cmocka_unit_test(test_filter_globs_match_whole_texts_in_their_case),
         cmocka_unit_test(test_filter_globs_match_path_base_name_or_module),
         cmocka_unit_test(test_filter_globs_match_qualified_or_plain_names),

@@ -677,6 +677,72 @@ static void test_plan_survives_damaged_code(void **state)
     Py_DECREF(damaged);
 }
 
+static struct mt_site *site_named(struct mt_plan *plan, enum mt_site_op op, const char *name)
+{
+    for (uint32_t i = 0; i < plan->site_count; i++) {
+        if (plan->sites[i].op == op && strcmp(plan->sites[i].name, name) == 0)
+            return &plan->sites[i];
+    }
+    fail_msg("no such site: %s", name);
+    return NULL;
+}
+
+static void test_plan_finds_no_site_that_is_muted(void **state)
+{
+    PyObject *code = compile_code("def f():\n  x = 1\n  y = 2\n", "f");
+    struct mt_plan *plan = plan_of(code);
+    struct mt_site *x = site_named(plan, MT_SITE_STORE_FAST, "x");
+    struct mt_site *y = site_named(plan, MT_SITE_STORE_FAST, "y");
+    x->muted = true;
+    mt_plan_update_sites(plan);
+    assert_null(mt_plan_site(plan, x->offset));
+    assert_ptr_equal(mt_plan_site(plan, y->offset), y);
+    x->muted = false;
+    mt_plan_update_sites(plan);
+    assert_ptr_equal(mt_plan_site(plan, x->offset), x);
+    mt_plan_destroy(plan);
+    Py_DECREF(code);
+}
+
+static void test_plan_mutes_operator_and_store_together_or_none(void **state)
+{
+    PyObject *code = compile_code("def f(xs, ys):\n  xs += ys\n", "f");
+    struct mt_plan *plan = plan_of(code);
+    struct mt_site *operation = site_named(plan, MT_SITE_INPLACE, "xs");
+    struct mt_site *store = site_named(plan, MT_SITE_STORE_FAST, "xs");
+    store->muted = true;
+    mt_plan_update_sites(plan);
+    assert_ptr_equal(mt_plan_site(plan, store->offset), store);
+    store->muted = operation->muted = true;
+    mt_plan_update_sites(plan);
+    assert_null(mt_plan_site(plan, store->offset));
+    assert_null(mt_plan_site(plan, operation->offset));
+    mt_plan_destroy(plan);
+    Py_DECREF(code);
+}
+
+static void test_plan_mutes_all_prefixes_of_an_instruction(void **state)
+{
+    // The 300th local's store has a prefix.
+    PyObject *source = PyUnicode_FromString("def f():\n"), *line;
+    for (int i = 0; i < 300; i++) {
+        line = PyUnicode_FromFormat("  v%d = 1\n", i);
+        PyUnicode_AppendAndDel(&source, line);
+    }
+    PyObject *code = compile_code(PyUnicode_AsUTF8(source), "f");
+    struct mt_plan *plan = plan_of(code);
+    struct mt_site *site = site_named(plan, MT_SITE_STORE_FAST, "v299");
+    assert_int_equal(site->prefixes, 1);
+    int event = site->offset - (PY_VERSION_HEX < 0x030C0000 ? 2 : 0);
+    assert_ptr_equal(mt_plan_site(plan, event), site);
+    site->muted = true;
+    mt_plan_update_sites(plan);
+    assert_null(mt_plan_site(plan, event));
+    mt_plan_destroy(plan);
+    Py_DECREF(code);
+    Py_DECREF(source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -705,6 +771,9 @@ int main(void)
         cmocka_unit_test(test_plan_finds_sites_where_there_are_too_many_for_the_table),
         cmocka_unit_test(test_plan_misses_no_store_of_the_standard_library),
         cmocka_unit_test(test_plan_survives_damaged_code),
+        cmocka_unit_test(test_plan_finds_no_site_that_is_muted),
+        cmocka_unit_test(test_plan_mutes_operator_and_store_together_or_none),
+        cmocka_unit_test(test_plan_mutes_all_prefixes_of_an_instruction),
     };
     Py_Initialize();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

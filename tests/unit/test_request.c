@@ -80,7 +80,10 @@ static void test_request_has_a_verb(void **state)
 static void test_request_switches_each_option(void **state)
 {
     struct mt_request request;
-    parse("all=1\nrecord=0\nrebound=1\nmutations=0\nfollow-fork=1\nvalue-size=512\n", &request);
+    parse("all=1\nrecord=0\nrebound=1\nmutations=0\nfollow-fork=1\nvalue-size=512\n"
+          "plan-bytes=0\n",
+          &request);
+    assert_int_equal(request.plan_bytes, 0);
     assert_true(request.all);
     assert_false(request.record);
     assert_true(request.rebound);
@@ -130,10 +133,12 @@ static void test_request_refuses_value_sizes_that_no_value_fits(void **state)
 static void test_request_gathers_lists_from_wherever_they_stand(void **state)
 {
     struct mt_request request;
-    parse("only=a*\nskip=x\nverb=change\nonly=b[0-9]\nredact=*pin*\nall=1\nonly=c\nskip=\n",
-          &request);
+    parse(
+        "skip-var=i\nonly=a*\nskip=x\nskip-var=*.count\nverb=change\nonly=b[0-9]\nredact=*pin*\nall=1\nonly=c\nskip=\n",
+        &request);
     assert_string_equal(list_of(request.only), "a*|b[0-9]|c|");
     assert_string_equal(list_of(request.skip), "x|");
+    assert_string_equal(list_of(request.skip_var), "i|*.count|");
     assert_string_equal(list_of(request.redact), "*pin*|");
     assert_true(request.all);
     mt_request_deinit(&request);
