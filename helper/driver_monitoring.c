@@ -15,6 +15,12 @@
  * Frames that run at install are reached by walking them; generators and tasks suspended
  * then report PY_RESUME or PY_THROW.
  *
+ * Which interpreters. Those that share the main one's GIL. Tools, callbacks and events are an
+ * interpreter's own: struct hooks. Each is brought in line by a pending call of its own, which
+ * the next thread to run code there carries out, so before anything that it would miss; a thread
+ * state of ours in there would be in the way of Py_EndInterpreter(). That there is a new one is
+ * seen at the next start of a call or store in any other: the count of those ever made has grown.
+ *
  * Callbacks are objects with a vectorcall slot of their own: the cheapest thing that
  * sys.monitoring can call. All under the GIL. sys.monitoring's functions are builtins; the
  * only thing they can run of the program's is an audit hook. */
@@ -28,9 +34,16 @@
 #include <stddef.h>
 #include "driver.h"
 #include "engine.h"
+#include "interpreter.h"
 #include "plan_cache.h"
 #include "ring.h"
 #include "status.h"
+
+// _PyEval_AddPendingCall()
+#undef _PyGC_FINALIZED
+#define Py_BUILD_CORE 1
+#include <internal/pycore_ceval.h>
+#undef Py_BUILD_CORE
 
 enum event { PY_START, PY_RESUME, PY_THROW, PY_RETURN, INSTRUCTION, RAISE, EVENT_COUNT };
 
@@ -40,10 +53,33 @@ static const char *const event_names[EVENT_COUNT] = {
 };
 static int event_bits[EVENT_COUNT];
 
-static int tool_id = -1;
-static PyObject *monitoring;       // owned: the module, for the helper's lifetime
-static PyObject *disable;          // owned: sys.monitoring.DISABLE
-static PyObject *set_local_events; // owned: its function
+static PyObject *disable; // borrowed: sys.monitoring.DISABLE, which is immortal
+
+// What is ours in one interpreter. Outlives it, until the next look at all of them.
+struct hooks {
+    PyInterpreterState *interp; // borrowed, compared
+    int64_t id;
+    uint16_t number;     // from 1: what plan->watched says
+    int tool_id;         // -1: none
+    uint32_t generation; // of the options that its events were set by
+    bool seen;           // at the present look at all interpreters
+    bool asked;          // a pending call of ours waits there
+    struct hooks *next;
+};
+
+static struct hooks *all_hooks;
+
+// Recording is wanted; false from mt_driver_remove() on.
+static bool wanted;
+
+static struct hooks *find_hooks(const PyInterpreterState *interp)
+{
+    struct hooks *hooks = all_hooks;
+
+    while (hooks && hooks->interp != interp)
+        hooks = hooks->next;
+    return hooks;
+}
 
 // ---- callbacks -------------------------------------------------------------------------------
 
@@ -69,13 +105,23 @@ static inline int offset_of(PyObject *object)
     return (int)((PyLongObject *)object)->long_value.ob_digit[0];
 }
 
-static bool watch_code(PyCodeObject *code, int events)
+static PyObject *monitoring_function(const char *name)
 {
-    PyObject *arguments[] = {PyLong_FromLong(tool_id), (PyObject *)code, PyLong_FromLong(events)};
-    PyObject *result = arguments[0] && arguments[2]
-                           ? PyObject_Vectorcall(set_local_events, arguments, 3, NULL)
+    PyObject *module = PySys_GetObject("monitoring"); // borrowed
+
+    return module ? PyObject_GetAttrString(module, name) : NULL;
+}
+
+static bool watch_code(const struct hooks *hooks, PyCodeObject *code, int events)
+{
+    PyObject *arguments[] = {PyLong_FromLong(hooks->tool_id), (PyObject *)code,
+                             PyLong_FromLong(events)};
+    PyObject *function = monitoring_function("set_local_events");
+    PyObject *result = function && arguments[0] && arguments[2]
+                           ? PyObject_Vectorcall(function, arguments, 3, NULL)
                            : NULL;
 
+    Py_XDECREF(function);
     Py_XDECREF(arguments[0]);
     Py_XDECREF(arguments[2]);
     Py_XDECREF(result);
@@ -90,31 +136,39 @@ static int local_events(const struct mt_plan *plan)
 }
 
 // The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
+// (3.12 shares the code of a few frozen modules between interpreters: it has its events in the
+// first one that runs it.)
 static struct mt_plan *traced_plan(PyCodeObject *code)
 {
     struct mt_plan *plan = mt_verdict_plan(code);
 
-    if (!plan || plan->watched || !watch_code(code, local_events(plan)))
-        return plan && plan->watched ? plan : NULL;
-    plan->watched = true;
+    if (!plan || plan->watched)
+        return plan;
+    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
+    if (!hooks || hooks->tool_id < 0 || !watch_code(hooks, code, local_events(plan)))
+        return NULL;
+    plan->watched = hooks->number;
     return plan;
 }
 
-static void unwatch(PyCodeObject *code, struct mt_plan *plan, struct mt_remains *remains)
+// Code of an interpreter that is gone, or (`hooks`) that goes quiet.
+static void unwatch(PyCodeObject *code, struct mt_plan *plan, struct mt_remains *remains,
+                    void *hooks)
 {
-    watch_code(code, 0);
+    if (hooks)
+        watch_code(hooks, code, 0);
     if (plan)
-        plan->watched = false;
+        plan->watched = 0;
     else
-        remains->watched = false;
+        remains->watched = 0;
 }
 
 // Code whose plan was dropped is judged, and watched again, when it runs.
 static void unwatch_unless_traced(PyCodeObject *code, struct mt_plan *plan,
-                                  struct mt_remains *remains)
+                                  struct mt_remains *remains, void *hooks)
 {
     if (!plan || !mt_verdict_plan(code))
-        unwatch(code, plan, remains);
+        unwatch(code, plan, remains, hooks);
 }
 
 static bool is_after(const struct mt_plan *plan, int offset)
@@ -144,9 +198,14 @@ static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const stru
 {
     if (!mark_after(plan, site))
         return; // it reports already
-    watch_code(plan->code, 0);
-    watch_code(plan->code, local_events(plan));
+    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
+    if (!hooks)
+        return;
+    watch_code(hooks, plan->code, 0);
+    watch_code(hooks, plan->code, local_events(plan));
 }
+
+static void look_at_interpreters(void);
 
 // All but the commonest: see on_instruction.
 static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread *thread,
@@ -154,6 +213,8 @@ static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread
 {
     if (!mt_engine_on || !thread || thread->busy)
         return Py_NewRef(thread && thread->busy ? Py_None : disable);
+    if (mt_interpreters_appeared())
+        look_at_interpreters();
     mt_frame *frame = mt_frame_current(mt_tstate_self());
     struct mt_plan *plan = thread->call.frame == frame && thread->call.plan &&
                                    thread->call.plan->code == code
@@ -186,7 +247,7 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
 
     // A scalar stored to a local of the call that the thread is known to be in. quick_frame is
     // forgotten whenever recording stops or changes, and in a forked child.
-    if (__builtin_expect(thread && !thread->unsettled, 1)) {
+    if (__builtin_expect(thread && !thread->unsettled && !mt_interpreters_appeared(), 1)) {
         mt_frame *frame = mt_frame_current(mt_tstate_self());
         uint32_t unit = (uint32_t)offset / 2;
         if (thread->quick_frame == frame && thread->call.plan->code == code &&
@@ -206,6 +267,8 @@ static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not
 
     if (!mt_engine_on || !thread || thread->busy)
         return Py_NewRef(thread && thread->busy ? Py_None : not_traced);
+    if (mt_interpreters_appeared())
+        look_at_interpreters();
     struct mt_plan *plan = traced_plan((PyCodeObject *)arguments[0]);
     if (!plan)
         return Py_NewRef(not_traced);
@@ -264,9 +327,10 @@ static struct callback callbacks[EVENT_COUNT] = {
 
 // ---- switching on and off ------------------------------------------------------------------------
 
-static bool load_monitoring(void)
+// What is the same in every interpreter.
+static bool load_constants(void)
 {
-    if (monitoring)
+    if (disable)
         return true;
     PyObject *module = PySys_GetObject("monitoring"); // borrowed
     PyObject *events = module ? PyObject_GetAttrString(module, "events") : NULL;
@@ -279,24 +343,20 @@ static bool load_monitoring(void)
         Py_XDECREF(bit);
     }
     Py_XDECREF(events);
-    if (loaded) {
+    if (loaded && PyType_Ready(&callback_type) == 0) {
         disable = PyObject_GetAttrString(module, "DISABLE");
-        set_local_events = PyObject_GetAttrString(module, "set_local_events");
-        loaded = disable && set_local_events && PyType_Ready(&callback_type) == 0;
+        Py_XDECREF(disable);
     }
-    if (!loaded) {
+    if (!disable)
         PyErr_Clear();
-        return false;
-    }
-    monitoring = Py_NewRef(module);
-    return true;
+    return disable != NULL;
 }
 
 // Call sys.monitoring.NAME(…) and drop the result; the exception, if any, too.
 static bool call_monitoring(const char *name, const char *format, ...)
 {
     va_list arguments;
-    PyObject *function = PyObject_GetAttrString(monitoring, name);
+    PyObject *function = monitoring_function(name);
     PyObject *tuple = NULL, *result = NULL;
 
     va_start(arguments, format);
@@ -314,15 +374,17 @@ static bool call_monitoring(const char *name, const char *format, ...)
 // Who holds a tool id, as text.
 static void describe_tool(int id, char *text, size_t size)
 {
-    PyObject *name = PyObject_CallMethod(monitoring, "get_tool", "i", id);
+    PyObject *function = monitoring_function("get_tool");
+    PyObject *name = function ? PyObject_CallFunction(function, "i", id) : NULL;
     const char *utf8 = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
 
     snprintf(text, size, "%d: %s", id, utf8 ? utf8 : "?");
     Py_XDECREF(name);
+    Py_XDECREF(function);
     PyErr_Clear();
 }
 
-static enum mt_status take_tool_id(void)
+static enum mt_status take_tool_id(struct hooks *hooks)
 {
     // 0 to 2 and 5 have customary owners: debugger, coverage, profiler, optimizer (PEP 669).
     static const int candidates[] = {4, 3, 5};
@@ -330,7 +392,7 @@ static enum mt_status take_tool_id(void)
 
     for (int i = 0; i < 3; i++) {
         if (call_monitoring("use_tool_id", "(is)", candidates[i], "memtrace")) {
-            tool_id = candidates[i];
+            hooks->tool_id = candidates[i];
             return MT_OK;
         }
         describe_tool(candidates[i], holders[i], sizeof holders[i]);
@@ -341,32 +403,27 @@ static enum mt_status take_tool_id(void)
                          holders[0], holders[1], holders[2]);
 }
 
-static bool register_callbacks(bool on)
+static bool register_callbacks(const struct hooks *hooks, bool on)
 {
     bool done = true;
 
     for (int i = 0; i < EVENT_COUNT; i++)
-        done &= call_monitoring("register_callback", "(iiO)", tool_id, event_bits[i],
+        done &= call_monitoring("register_callback", "(iiO)", hooks->tool_id, event_bits[i],
                                 on ? (PyObject *)&callbacks[i] : Py_None);
     return done;
 }
 
-// Watch the traced code of every frame that runs in any thread.
-static uint32_t watch_running_frames(void)
+// Watch the traced code of every frame that runs in any thread of the interpreter.
+static void watch_running_frames(const struct hooks *hooks)
 {
-    PyThreadState *self = PyThreadState_Get();
-    uint32_t threads = 0;
-
-    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(self->interp); tstate;
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(hooks->interp); tstate;
          tstate = PyThreadState_Next(tstate)) {
         for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
             PyCodeObject *code = mt_frame_code(frame);
-            if (code)
+            if (code && !mt_code_is_shim(code))
                 traced_plan(code);
         }
-        threads += mt_frame_current(tstate) != NULL || tstate != self;
     }
-    return threads;
 }
 
 static int global_events(void)
@@ -374,43 +431,198 @@ static int global_events(void)
     return event_bits[PY_START] | event_bits[PY_RESUME] | event_bits[PY_THROW] | event_bits[RAISE];
 }
 
-enum mt_status mt_driver_install(uint32_t *ret_threads)
+// ---- one interpreter: the calling thread's -------------------------------------------------------
+
+static void remove_here(struct hooks *hooks)
 {
-    if (!load_monitoring())
-        return mt_status_set(MT_REFUSED, "sys.monitoring is not usable in this interpreter");
-    if (tool_id < 0) {
-        enum mt_status status = take_tool_id();
+    if (hooks->tool_id < 0)
+        return;
+    call_monitoring("set_events", "(ii)", hooks->tool_id, 0);
+    register_callbacks(hooks, false);
+    // free_tool_id leaves the events of single code objects in place up to 3.13 (gh-127033).
+    mt_plan_cache_each_watched(hooks->number, unwatch, hooks);
+    call_monitoring("free_tool_id", "(i)", hooks->tool_id);
+    hooks->tool_id = -1;
+}
+
+static enum mt_status install_here(struct hooks *hooks)
+{
+    if (hooks->tool_id < 0) {
+        enum mt_status status = take_tool_id(hooks);
         if (status != MT_OK)
             return status;
-        if (!register_callbacks(true) ||
-            !call_monitoring("set_events", "(ii)", tool_id, global_events())) {
-            mt_driver_remove();
+        if (!register_callbacks(hooks, true) ||
+            !call_monitoring("set_events", "(ii)", hooks->tool_id, global_events())) {
+            remove_here(hooks);
             return mt_status_set(MT_REFUSED, "sys.monitoring refused our callbacks");
         }
     }
-    *ret_threads = watch_running_frames();
+    hooks->generation = mt_verdict.generation;
+    watch_running_frames(hooks);
+    return MT_OK;
+}
+
+// Options changed. Code that is not traced any more goes quiet; code that answered DISABLE at its
+// start is asked again.
+static void refresh_here(struct hooks *hooks)
+{
+    mt_plan_cache_each_watched(hooks->number, unwatch_unless_traced, hooks);
+    call_monitoring("restart_events", "()");
+    hooks->generation = mt_verdict.generation;
+    watch_running_frames(hooks);
+}
+
+// ---- all interpreters ----------------------------------------------------------------------------
+
+// A number that no other interpreter's code has.
+static uint16_t free_number(void)
+{
+    uint16_t number = 1;
+
+    for (struct hooks *hooks = all_hooks; hooks;) {
+        bool taken = hooks->number == number;
+        number += taken;
+        hooks = taken ? all_hooks : hooks->next;
+    }
+    return number;
+}
+
+// Those of an interpreter, made at first sight of it. NULL: no memory.
+static struct hooks *make_hooks(const struct mt_interpreter *interpreter)
+{
+    struct hooks *hooks = find_hooks(interpreter->state);
+
+    if (hooks && hooks->id == interpreter->id)
+        return hooks;
+    if (hooks) { // at the address of one that is gone
+        mt_plan_cache_each_watched(hooks->number, unwatch, NULL);
+    } else {
+        hooks = PyMem_RawCalloc(1, sizeof *hooks);
+        if (!hooks)
+            return NULL;
+        hooks->number = free_number();
+        hooks->next = all_hooks;
+        all_hooks = hooks;
+    }
+    hooks->interp = interpreter->state;
+    hooks->id = interpreter->id;
+    hooks->tool_id = -1;
+    hooks->asked = false;
+    return hooks;
+}
+
+static bool is_in_line(const struct hooks *hooks)
+{
+    bool on = hooks->tool_id >= 0;
+
+    return on == wanted && (!on || hooks->generation == mt_verdict.generation);
+}
+
+static void lose_interpreter(void)
+{
+    if (mt_control)
+        mt_control->lost_interpreters++;
+}
+
+static void align(struct hooks *hooks)
+{
+    if (is_in_line(hooks))
+        return;
+    if (!wanted || !mt_engine_on)
+        remove_here(hooks);
+    else if (hooks->tool_id >= 0)
+        refresh_here(hooks);
+    else if (!mt_verdict_cover(hooks->interp) || install_here(hooks) != MT_OK)
+        lose_interpreter();
+}
+
+// A pending call in each interpreter but the requesting thread's: bring it in line.
+static int align_here(void *unused)
+{
+    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
+    int saved_errno = errno;
+
+    if (hooks) {
+        hooks->asked = false;
+        align(hooks);
+    }
+    errno = saved_errno;
+    return 0;
+}
+
+static void see_interpreter(const struct mt_interpreter *interpreter, void *threads)
+{
+    struct hooks *hooks = make_hooks(interpreter);
+
+    if (threads)
+        *(uint32_t *)threads += interpreter->threads;
+    if (!hooks) {
+        lose_interpreter();
+        return;
+    }
+    hooks->seen = true;
+    if (is_in_line(hooks) || hooks->asked)
+        return;
+    if (interpreter->state == PyThreadState_Get()->interp) {
+        align(hooks);
+        return;
+    }
+    hooks->asked = _PyEval_AddPendingCall(interpreter->state, align_here, NULL, 0) == 0;
+    if (!hooks->asked)
+        lose_interpreter();
+}
+
+// Bring every interpreter in line. `threads`: counts theirs, NULL for none.
+static void align_all(uint32_t *threads)
+{
+    for (struct hooks *hooks = all_hooks; hooks; hooks = hooks->next)
+        hooks->seen = false;
+    mt_interpreters_look(see_interpreter, threads);
+    for (struct hooks **at = &all_hooks; *at;) {
+        struct hooks *hooks = *at;
+        if (hooks->seen) {
+            at = &hooks->next;
+            continue;
+        }
+        mt_plan_cache_each_watched(hooks->number, unwatch, NULL);
+        *at = hooks->next;
+        PyMem_RawFree(hooks);
+    }
+}
+
+static __attribute__((noinline)) void look_at_interpreters(void)
+{
+    align_all(NULL);
+}
+
+enum mt_status mt_driver_install(uint32_t *ret_threads)
+{
+    PyInterpreterState *interp = PyThreadState_Get()->interp;
+    struct mt_interpreter here = {interp, PyInterpreterState_GetID(interp), 0};
+    struct hooks *hooks = make_hooks(&here);
+
+    if (!hooks)
+        return mt_status_set(MT_NO_MEMORY, "no memory");
+    if (!load_constants())
+        return mt_status_set(MT_REFUSED, "sys.monitoring is not usable in this interpreter");
+    enum mt_status status = install_here(hooks);
+    if (status != MT_OK)
+        return status;
+    wanted = true;
+    *ret_threads = 0;
+    align_all(ret_threads);
     return MT_OK;
 }
 
 void mt_driver_refresh(void)
 {
-    // Code that is not traced any more goes quiet; code that answered DISABLE at its start is
-    // asked again.
-    mt_plan_cache_each_watched(unwatch_unless_traced);
-    call_monitoring("restart_events", "()");
-    watch_running_frames();
+    align_all(NULL);
 }
 
 void mt_driver_remove(void)
 {
-    if (tool_id < 0)
-        return;
-    call_monitoring("set_events", "(ii)", tool_id, 0);
-    register_callbacks(false);
-    // free_tool_id leaves the events of single code objects in place up to 3.13 (gh-127033).
-    mt_plan_cache_each_watched(unwatch);
-    call_monitoring("free_tool_id", "(i)", tool_id);
-    tool_id = -1;
+    wanted = false;
+    align_all(NULL);
 }
 
 #endif

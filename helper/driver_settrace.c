@@ -19,6 +19,12 @@
  *                given the trace function before it has had the GIL, but for the rare case
  *                that another thread's turn comes right at the end of start_new_thread.
  *
+ * Which interpreters. All, since up to 3.11 they share the GIL. The evaluation function, the count
+ * of threads and the list of them are an interpreter's own: struct hooks. That there is a new one
+ * is seen at the next event in any other: the count of interpreters ever made has grown. What
+ * it is given is set in its fields, without a switch of thread states: a thread state of ours in
+ * there would be in the way of Py_EndInterpreter().
+ *
  * Everything here runs under the GIL. Fields of thread states are set directly, because
  * PyEval_SetTrace raises an audit event, which can run code of the program. */
 
@@ -30,46 +36,89 @@
 #include "activation.h"
 #include "driver.h"
 #include "engine.h"
+#include "interpreter.h"
 #include "ring.h"
 #include "status.h"
 
-// What evaluated frames before us: the interpreter, or another tool. NULL: ours is not set.
-static mt_eval_function previous_eval;
-// 3.11: calls that are about to start a thread and keep the evaluation function in place.
-static int starting;
-// How many threads the interpreter had ever made when we last looked at them all (3.11).
-static uint64_t threads_seen;
-static const uint64_t *threads_made;
+// What is ours in one interpreter. Outlives it, until another one has its address: `id` tells.
+struct hooks {
+    PyInterpreterState *interp; // borrowed, compared
+    int64_t id;
+    // What evaluated frames before us: the interpreter, or another tool. NULL: ours is not set.
+    mt_eval_function previous_eval;
+    // 3.11: calls that are about to start a thread and keep the evaluation function in place.
+    int starting;
+    // How many threads the interpreter has ever made, and had when we last looked at them all.
+    const uint64_t *threads_made;
+    uint64_t threads_seen;
+    struct hooks *next;
+};
+
+static struct hooks *all_hooks; // the main interpreter's is last
+static struct hooks first_hooks;
 
 // How long installing and removing wait for the interpreter's list of threads.
 enum { LIST_WAIT_US = 100 * 1000 };
 
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument);
+static void remove_thread(PyThreadState *tstate, void *context);
 static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag);
 MT_EVAL_FUNCTION(on_eval, evaluate);
 
-static void set_eval(PyInterpreterState *interp)
+static struct hooks *find_hooks(const PyInterpreterState *interp)
 {
-    if (previous_eval)
+    struct hooks *hooks = all_hooks;
+
+    while (hooks && hooks->interp != interp)
+        hooks = hooks->next;
+    return hooks;
+}
+
+// Those of an interpreter that is looked at: made at first sight of it. NULL: no memory.
+static struct hooks *make_hooks(const struct mt_interpreter *interpreter)
+{
+    struct hooks *hooks = find_hooks(interpreter->state);
+
+    if (hooks && hooks->id == interpreter->id)
+        return hooks;
+    struct hooks *next = hooks ? hooks->next : all_hooks;
+    if (!hooks) {
+        hooks = all_hooks ? PyMem_RawCalloc(1, sizeof *hooks) : &first_hooks;
+        if (!hooks)
+            return NULL;
+        all_hooks = hooks;
+    }
+    *hooks = (struct hooks){
+        .interp = interpreter->state,
+        .id = interpreter->id,
+        .threads_made = mt_interpreter_threads_made(interpreter->state),
+        .next = next,
+    };
+    return hooks;
+}
+
+static void set_eval(struct hooks *hooks)
+{
+    if (hooks->previous_eval)
         return;
-    previous_eval = mt_eval_get(interp);
-    mt_eval_set(interp, on_eval);
+    hooks->previous_eval = mt_eval_get(hooks->interp);
+    mt_eval_set(hooks->interp, on_eval);
 }
 
 // If another tool has put its own function over ours since, ours stays as a pass-through.
-static void reset_eval(PyInterpreterState *interp)
+static void reset_eval(struct hooks *hooks)
 {
-    if (!previous_eval || mt_eval_get(interp) != on_eval)
+    if (!hooks->previous_eval || mt_eval_get(hooks->interp) != on_eval)
         return;
-    mt_eval_set(interp, previous_eval);
-    previous_eval = NULL;
+    mt_eval_set(hooks->interp, hooks->previous_eval);
+    hooks->previous_eval = NULL;
 }
 
 // A call that starts a thread is over, or the thread has been met: whichever comes first.
-static void thread_began(PyInterpreterState *interp)
+static void thread_began(struct hooks *hooks)
 {
-    if (starting && --starting == 0)
-        reset_eval(interp);
+    if (hooks->starting && --hooks->starting == 0)
+        reset_eval(hooks);
 }
 
 // ---- threads -------------------------------------------------------------------------------
@@ -94,24 +143,26 @@ static bool claim(PyThreadState *tstate)
     return true;
 }
 
+typedef void each_thread(PyThreadState *tstate, void *context);
+
 // False when the list could not be read within `wait_us`: see mt_interpreter_first_thread.
-static bool try_each_thread(void (*each)(PyThreadState *tstate, void *context), void *context,
+static bool try_each_thread(PyInterpreterState *interp, each_thread *each, void *context,
                             int wait_us)
 {
-    PyThreadState *first = mt_interpreter_first_thread(PyThreadState_Get()->interp, wait_us);
+    PyThreadState *first = mt_interpreter_first_thread(interp, wait_us);
 
     for (PyThreadState *tstate = first; tstate; tstate = PyThreadState_Next(tstate))
         each(tstate, context);
     return first != NULL;
 }
 
-static void for_each_thread(void (*each)(PyThreadState *tstate, void *context), void *context)
+static void for_each_thread(PyInterpreterState *interp, each_thread *each, void *context)
 {
-    if (try_each_thread(each, context, LIST_WAIT_US))
+    if (try_each_thread(interp, each, context, LIST_WAIT_US))
         return;
     // Who makes a thread is done in no time. Whoever it is only reads the list, and may wait for
     // the GIL that we hold (sys._current_frames() whose garbage collection runs code).
-    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(PyThreadState_Get()->interp); tstate;
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(interp); tstate;
          tstate = PyThreadState_Next(tstate))
         each(tstate, context);
 }
@@ -140,27 +191,45 @@ static void cover(PyThreadState *tstate)
     mt_trace_enable_all(tstate, true);
 }
 
-static void cover_if_new(PyThreadState *tstate, void *context)
+static void cover_if_new(PyThreadState *tstate, void *hooks)
 {
     if (mt_trace_function(tstate))
         return;
     cover(tstate);
-    thread_began(tstate->interp);
+    thread_began(hooks);
 }
 
-// 3.11: has a thread been made since the last look?
-static inline bool threads_appeared(void)
+// 3.11: has a thread been made since the last look, in this interpreter?
+static inline bool threads_appeared(const struct hooks *hooks)
 {
-    return MT_CALLS_SHARE_C_STACK && *threads_made != threads_seen;
+    return MT_CALLS_SHARE_C_STACK && *hooks->threads_made != hooks->threads_seen;
 }
 
-static __attribute__((noinline)) void cover_new_threads(void)
+static __attribute__((noinline)) void cover_new_threads(struct hooks *hooks)
 {
-    uint64_t made = *threads_made;
+    uint64_t made = *hooks->threads_made;
 
     // No wait here, where the lock may be this thread's own: the next event tries again.
-    if (try_each_thread(cover_if_new, NULL, 0))
-        threads_seen = made;
+    if (try_each_thread(hooks->interp, cover_if_new, hooks, 0))
+        hooks->threads_seen = made;
+}
+
+static void cover_interpreter(const struct mt_interpreter *interpreter, void *context)
+{
+    struct hooks *hooks = make_hooks(interpreter);
+
+    if (!hooks || !mt_verdict_cover(hooks->interp)) {
+        mt_control->lost_interpreters++;
+        return;
+    }
+    if (!MT_CALLS_SHARE_C_STACK)
+        set_eval(hooks);
+    cover_new_threads(hooks);
+}
+
+static __attribute__((noinline)) void cover_new_interpreters(void)
+{
+    mt_interpreters_look(cover_interpreter, NULL);
 }
 
 // ---- events --------------------------------------------------------------------------------
@@ -179,15 +248,16 @@ static inline void on_opcode(struct mt_thread *thread, mt_frame *frame)
         mt_store_site(thread, frame, plan, site);
 }
 
-static void on_call(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame)
+static void on_call(struct mt_thread *thread, struct hooks *hooks, PyFrameObject *object,
+                    mt_frame *frame)
 {
     PyCodeObject *code = mt_frame_code(frame);
     struct mt_plan *plan = code ? mt_verdict_plan(code) : NULL;
 
     if (MT_CALLS_SHARE_C_STACK && code &&
         (plan ? plan->starts_threads : mt_verdict_starts_threads(code))) {
-        starting++;
-        set_eval(PyThreadState_Get()->interp);
+        hooks->starting++;
+        set_eval(hooks);
     }
     if (!plan)
         return;
@@ -195,13 +265,13 @@ static void on_call(struct mt_thread *thread, PyFrameObject *object, mt_frame *f
     mt_engine_call(thread, frame, plan, mt_frame_begins(frame), true);
 }
 
-static void on_return(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame,
-                      bool unwinds)
+static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObject *object,
+                      mt_frame *frame, bool unwinds)
 {
     bool suspended = !unwinds && mt_frame_yields(frame);
 
-    if (starting && mt_verdict_starts_threads(mt_frame_code(frame)))
-        thread_began(PyThreadState_Get()->interp);
+    if (hooks->starting && mt_verdict_starts_threads(mt_frame_code(frame)))
+        thread_began(hooks);
     if (!object->f_trace_opcodes)
         return;
     // Whoever sees the frame later finds it as it would be without us. A generator is marked
@@ -231,17 +301,24 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     if (!thread || thread->busy)
         return 0;
     if (__builtin_expect(!mt_engine_on, 0)) {
-        // A forked child: the hooks came along, the recording did not.
+        // A forked child: the hooks came along, the recording did not. Or an interpreter that was
+        // about to end when recording did.
         mt_driver_remove();
+        remove_thread(PyThreadState_Get(), NULL);
         return 0;
     }
-    if (threads_appeared())
-        cover_new_threads();
+    if (mt_interpreters_appeared())
+        cover_new_interpreters();
+    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
+    if (!hooks)
+        return 0; // there was no memory for it
+    if (threads_appeared(hooks))
+        cover_new_threads(hooks);
     switch (what) {
     case PyTrace_LINE: on_line(object, frame); break;
     case PyTrace_OPCODE: on_opcode(thread, frame); break;
-    case PyTrace_CALL: on_call(thread, object, frame); break;
-    case PyTrace_RETURN: on_return(thread, object, frame, argument == NULL); break;
+    case PyTrace_CALL: on_call(thread, hooks, object, frame); break;
+    case PyTrace_RETURN: on_return(thread, hooks, object, frame, argument == NULL); break;
     case PyTrace_EXCEPTION: mt_pending_raise(thread, frame); break;
     }
     errno = saved_errno;
@@ -265,7 +342,8 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
                              thread->quick_frame != mt_frame_of_object(object) ||
-                             thread->unsettled || threads_appeared(),
+                             thread->unsettled || threads_appeared(&first_hooks) ||
+                             mt_interpreters_appeared(),
                          0))
         return on_trace_other(object, what, argument);
     uint32_t unit = mt_frame_unit(thread->quick_frame, thread->code_start);
@@ -279,8 +357,10 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 {
     // A forked child, or a pass-through; or inside somebody's trace function or a breakpoint's
     // condition, where nothing is traced.
-    mt_eval_function next = previous_eval ? previous_eval : _PyEval_EvalFrameDefault;
-    if (!mt_engine_on || tstate->tracing)
+    struct hooks *hooks = find_hooks(tstate->interp);
+    mt_eval_function next = hooks && hooks->previous_eval ? hooks->previous_eval
+                                                          : _PyEval_EvalFrameDefault;
+    if (!mt_engine_on || !hooks || tstate->tracing)
         return mt_eval_call(next, tstate, frame, throw_flag);
     struct mt_thread *thread = mt_thread_get();
     if (!thread || thread->busy)
@@ -288,7 +368,7 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     if (MT_CALLS_SHARE_C_STACK) {
         if (!mt_trace_function(tstate)) {
             cover(tstate);
-            thread_began(tstate->interp);
+            thread_began(hooks);
         }
         return mt_eval_call(next, tstate, frame, throw_flag);
     }
@@ -312,45 +392,59 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 // ---- switching on and off ---------------------------------------------------------------------
 
 struct count {
-    uint32_t covered, foreign;
-    PyThreadState *self;
-    bool launching; // only one thread so far
+    uint32_t threads, foreign;
 };
 
 static void install_thread(PyThreadState *tstate, void *context)
 {
     struct count *count = context;
 
-    if (is_foreign(tstate)) {
-        count->foreign++;
-        mt_control->tracer_holder = (uintptr_t)mt_trace_function(tstate);
+    if (!is_foreign(tstate)) {
+        cover(tstate);
         return;
     }
-    cover(tstate);
-    // The service's own thread has no frame and ends soon; but the main thread has none either
-    // before the program begins.
-    count->covered += tstate != count->self || mt_frame_current(tstate) || count->launching;
+    count->foreign++;
+    mt_control->tracer_holder = (uintptr_t)mt_trace_function(tstate);
+}
+
+static void install_interpreter(const struct mt_interpreter *interpreter, void *context)
+{
+    struct count *count = context;
+    struct hooks *hooks = make_hooks(interpreter);
+
+    if (!hooks || !mt_verdict_cover(hooks->interp)) {
+        mt_control->lost_interpreters++;
+        return;
+    }
+    hooks->threads_seen = *hooks->threads_made;
+    count->threads += interpreter->threads;
+    for_each_thread(hooks->interp, install_thread, count);
+}
+
+static void install_eval(const struct mt_interpreter *interpreter, void *unused)
+{
+    struct hooks *hooks = make_hooks(interpreter);
+
+    if (hooks)
+        set_eval(hooks);
 }
 
 enum mt_status mt_driver_install(uint32_t *ret_threads)
 {
-    PyThreadState *self = PyThreadState_Get();
-    struct count count = {
-        .self = self,
-        .launching = !PyThreadState_Next(PyInterpreterState_ThreadHead(self->interp)),
-    };
+    struct count count = {0, 0};
 
-    threads_made = mt_interpreter_threads_made(self->interp);
-    threads_seen = *threads_made;
-    for_each_thread(install_thread, &count);
-    *ret_threads = count.covered;
-    if (!count.covered && count.foreign)
+    // The main one, which outlives the others, comes first: the quickest path looks at it.
+    PyInterpreterState *first = PyInterpreterState_Main();
+    make_hooks(&(struct mt_interpreter){first, PyInterpreterState_GetID(first), 0});
+    mt_interpreters_look(install_interpreter, &count);
+    *ret_threads = count.threads > count.foreign ? count.threads - count.foreign : 0;
+    if (!*ret_threads && count.foreign)
         return mt_status_set(MT_TRACER_PRESENT,
                              "another tracer (a debugger or coverage tool, function %#llx) holds "
                              "the only trace slot of every thread: stop it, then try again",
                              (unsigned long long)mt_control->tracer_holder);
     if (!MT_CALLS_SHARE_C_STACK)
-        set_eval(self->interp);
+        mt_interpreters_look(install_eval, NULL);
     if (count.foreign)
         return mt_status_set(MT_OK,
                              "%u threads are left alone: another tracer (function %#llx) "
@@ -361,9 +455,9 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
 
 void mt_driver_refresh(void)
 {
-    struct count count = {.self = NULL};
+    struct count count = {0, 0};
 
-    for_each_thread(install_thread, &count);
+    mt_interpreters_look(install_interpreter, &count);
 }
 
 static void remove_thread(PyThreadState *tstate, void *context)
@@ -376,32 +470,32 @@ static void remove_thread(PyThreadState *tstate, void *context)
     mark_running_frames(tstate, false);
 }
 
-// Generators that are suspended carry our marks too (3.11), and nothing leads to them but the
-// garbage collector.
-static void unmark_suspended(void)
+static void unmark_suspended(PyObject *object, void *context)
 {
-    PyObject *type, *error, *traceback;
+    PyFrameObject *frame = mt_generator_frame_object(object);
 
-    PyErr_Fetch(&type, &error, &traceback);
-    PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *objects = gc ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
-    for (Py_ssize_t i = 0; objects && i < PyList_GET_SIZE(objects); i++) {
-        PyFrameObject *object = mt_generator_frame_object(PyList_GET_ITEM(objects, i));
-        if (object && object->f_trace_opcodes && !object->f_trace_lines)
-            mt_trace_frame(object, false);
-    }
-    Py_XDECREF(objects);
-    Py_XDECREF(gc);
-    PyErr_Restore(type, error, traceback);
+    if (frame && frame->f_trace_opcodes && !frame->f_trace_lines)
+        mt_trace_frame(frame, false);
+}
+
+static void remove_interpreter(const struct mt_interpreter *interpreter, void *context)
+{
+    struct hooks *hooks = find_hooks(interpreter->state);
+
+    if (!hooks || hooks->id != interpreter->id)
+        return;
+    for_each_thread(hooks->interp, remove_thread, NULL);
+    hooks->starting = 0;
+    reset_eval(hooks);
+    // Generators that are suspended carry our marks too (3.11), and nothing leads to them but the
+    // garbage collector.
+    if (MT_CALLS_SHARE_C_STACK && mt_activation_any())
+        mt_interpreter_each_object(hooks->interp, unmark_suspended, NULL);
 }
 
 void mt_driver_remove(void)
 {
-    for_each_thread(remove_thread, NULL);
-    starting = 0;
-    reset_eval(PyThreadState_Get()->interp);
-    if (MT_CALLS_SHARE_C_STACK && mt_activation_any())
-        unmark_suspended();
+    mt_interpreters_look(remove_interpreter, NULL);
 }
 
 #endif

@@ -6,9 +6,9 @@
 #include <string.h>
 #include "status.h"
 
-#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030c0000
-// For tracing_possible (3.9), and the count and the list of threads (3.11). The public header
-// defines this macro for older extensions.
+#if PY_VERSION_HEX >= 0x03090000
+// For tracing_possible (3.9), the count and the list of threads (3.11), garbage collector and slots
+// in code objects. The public header defines this macro for older extensions.
 #undef _PyGC_FINALIZED
 #define Py_BUILD_CORE
 #include <internal/pycore_interp.h>
@@ -66,13 +66,29 @@ mt_frame *mt_frame_back(mt_frame *frame)
 
 /* ---- code objects ------------------------------------------------------------------------ */
 
-// Index of our word in co_extra, in the main interpreter; -1 before it was asked for.
+// Index of our word in co_extra, the same in every interpreter; -1 before it was asked for.
 static Py_ssize_t extra_index = -1;
+static freefunc extra_destroy;
+
+bool mt_code_extra_cover(PyInterpreterState *interp)
+{
+    Py_ssize_t used = interp->co_extra_user_count;
+
+    if (used > extra_index)
+        return interp->co_extra_freefuncs[extra_index] == extra_destroy;
+    // What _PyEval_RequestCodeExtraIndex() does, for an interpreter that is not the thread's.
+    while (used <= extra_index)
+        interp->co_extra_freefuncs[used++] = NULL;
+    interp->co_extra_freefuncs[extra_index] = extra_destroy;
+    interp->co_extra_user_count = used;
+    return true;
+}
 
 enum mt_status mt_code_extra_init(freefunc destroy)
 {
     if (extra_index >= 0)
         return MT_OK;
+    extra_destroy = destroy;
 #if PY_VERSION_HEX >= 0x030c0000
     extra_index = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
 #else
@@ -286,6 +302,24 @@ PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_
 #else
     return PyInterpreterState_ThreadHead(interp);
 #endif
+}
+
+void mt_interpreter_each_object(PyInterpreterState *interp,
+                                void (*each)(PyObject *object, void *context), void *context)
+{
+#if PY_VERSION_HEX < 0x03090000
+    struct _gc_runtime_state *collector = &_PyRuntime.gc; // 3.9: per interpreter (bpo-36854)
+#else
+    struct _gc_runtime_state *collector = &interp->gc;
+#endif
+    PyGC_Head *heads[NUM_GENERATIONS + 1] = {&collector->permanent_generation.head};
+
+    for (int i = 0; i < NUM_GENERATIONS; i++)
+        heads[i + 1] = &collector->generations[i].head;
+    for (int i = 0; i <= NUM_GENERATIONS; i++) {
+        for (PyGC_Head *at = _PyGCHead_NEXT(heads[i]); at != heads[i]; at = _PyGCHead_NEXT(at))
+            each((PyObject *)(at + 1), context);
+    }
 }
 
 PyFrameObject *mt_generator_frame_object(PyObject *object)

@@ -73,6 +73,17 @@ static inline PyCodeObject *mt_frame_code(mt_frame *frame)
 #endif
 }
 
+/* Code of the interpreter's own, constant, whose frame is between those of a class call and of
+ * its __init__ (3.12+): it has no instruction that is ever traced, and can't be planned. */
+static inline bool mt_code_is_shim(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    return code->_co_firsttraceable >= Py_SIZE(code);
+#else
+    return false;
+#endif
+}
+
 static inline PyObject *mt_frame_globals(mt_frame *frame)
 {
     return frame->f_globals;
@@ -193,8 +204,11 @@ static inline mt_frame *mt_frame_current(PyThreadState *tstate)
 
 /* ---- code objects ------------------------------------------------------------------------ */
 
-/* A word of ours in each code object, and what is called with it when the code dies. */
+/* A word of ours in each code object, and what is called with it when the code dies. The first
+ * is for the calling thread's interpreter; each other one has to be covered too, before code of
+ * its own is given a word. False: its slots are in use otherwise. */
 enum mt_status mt_code_extra_init(freefunc destroy);
+bool mt_code_extra_cover(PyInterpreterState *interp);
 uintptr_t mt_code_extra_get(PyCodeObject *code);
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
 /* Put another value in the place of one that is there, which is not destroyed. */
@@ -327,6 +341,10 @@ const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp);
  * microseconds; 0: at once. A thread that comes from C links its state without the GIL, and on
  * 3.11 before the state is filled in (new_threadstate). */
 PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_us);
+
+/* Every object that the interpreter's garbage collector knows. `each` makes and frees none. */
+void mt_interpreter_each_object(PyInterpreterState *interp,
+                                void (*each)(PyObject *object, void *context), void *context);
 
 /* The frame object of a suspended generator, coroutine or async generator, borrowed; NULL: it
  * has none, or `object` is something else. */

@@ -41,6 +41,7 @@ enum {
     MT_BUFFER_BYTES_MIN = 1024 * 1024, /* smallest buffer-size accepted */
     MT_HIT_MAX = 16,                   /* breakpoints that one event can hit */
     MT_VALUE_BYTES_MAX = 512,          /* upper bound of set memtrace value-size */
+    MT_LEFT_OUT_MAX = 6,               /* interpreters that are named as not recorded */
 };
 
 /* ---- results ---------------------------------------------------------------- */
@@ -334,8 +335,11 @@ struct mt_control {
     uint64_t lost_plans;          /* calls of code whose plan could not be made */
     uint64_t defs_bytes;          /* of definitions */
     uint64_t codes_seen, codes_traced;
-    uint64_t tracer_holder; /* address of another tracer's function, if any */
-    uint64_t spare_counters[16];
+    uint64_t tracer_holder;     /* address of another tracer's function, if any */
+    uint64_t lost_interpreters; /* subinterpreters that are not recorded */
+    uint64_t interpreters;      /* recorded, as of the last look at them */
+    uint64_t interpreters_left_out[MT_LEFT_OUT_MAX]; /* ids of some that aren't; 0: none */
+    uint64_t spare_counters[8];
 
     /* Mailbox. gdb writes `request` (text, see service.c), then request_number = done_number
      * + 1 with release; the helper writes status and detail, then done_number with release. */

@@ -111,9 +111,10 @@ struct mt_plan {
     bool traced;         /* (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */
     bool is_generator;   /* generator, coroutine, async generator */
-    /* The monitoring driver's: events are on in this code; a bit for each code unit whose event
-     * is wanted though it is no site (NULL: none; freed with the plan). */
-    bool watched;
+    /* The monitoring driver's: number of the interpreter in which events are on in this code, 0 none;
+     * a bit for each code unit whose event is wanted though it is no site (NULL: none; freed with
+     * the plan). */
+    uint16_t watched;
     uint8_t *after;
     /* plan_cache.c: its list; what the plan weighs; asked for since it was last looked at there;
      * the look in which a thread was seen to be in it. */

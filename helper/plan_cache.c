@@ -215,16 +215,15 @@ bool mt_plan_cache_add(struct mt_plan *plan)
     return true;
 }
 
-void mt_plan_cache_each_watched(void (*each)(PyCodeObject *code, struct mt_plan *plan,
-                                             struct mt_remains *remains))
+void mt_plan_cache_each_watched(uint16_t watched, mt_plan_cache_each *each, void *context)
 {
     for (struct mt_plan *plan = first, *next; plan; plan = next) {
         next = plan->next;
-        if (plan->watched)
-            each(plan->code, plan, NULL);
+        if (plan->watched == watched)
+            each(plan->code, plan, NULL, context);
     }
     for (uint32_t i = 0; i < table_size; i++) {
-        if (table[i].code && table[i].watched)
-            each(table[i].code, NULL, &table[i]);
+        if (table[i].code && table[i].watched == watched)
+            each(table[i].code, NULL, &table[i], context);
     }
 }

@@ -23,7 +23,7 @@ struct mt_remains {
     uint32_t code_id;    /* as plan->def_id; of a free entry: 1 + index of the next free one */
     uint32_t first_id;   /* as in the plan, and so below */
     uint32_t not_traced; /* generation of the options by which the code is not traced, 0 none */
-    bool watched;
+    uint16_t watched;    /* as in the plan */
     bool starts_threads;
 };
 
@@ -44,10 +44,11 @@ struct mt_remains *mt_plan_cache_remains(uintptr_t word);
  * False: no memory, the plan is destroyed. */
 bool mt_plan_cache_add(struct mt_plan *plan);
 
-/* Call `each` for every code object in which the driver has events on. `plan` or `remains` is
- * its, the other NULL. `each` may not add plans. */
-void mt_plan_cache_each_watched(void (*each)(PyCodeObject *code, struct mt_plan *plan,
-                                             struct mt_remains *remains));
+/* Call `each` for every code object in which the driver has events on, `watched` being this
+ * number. `plan` or `remains` is its, the other NULL. `each` may not add plans. */
+typedef void mt_plan_cache_each(PyCodeObject *code, struct mt_plan *plan,
+                                struct mt_remains *remains, void *context);
+void mt_plan_cache_each_watched(uint16_t watched, mt_plan_cache_each *each, void *context);
 
 /* The buffer is a new one: forget all ids of definitions. */
 void mt_plan_cache_renew(void);

@@ -22,6 +22,11 @@ enum mt_status mt_verdict_init(void)
     return mt_plan_cache_init();
 }
 
+bool mt_verdict_cover(PyInterpreterState *interp)
+{
+    return mt_code_extra_cover(interp);
+}
+
 void mt_verdict_expire(void)
 {
     mt_verdict.generation++;

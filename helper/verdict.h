@@ -25,6 +25,9 @@ extern struct mt_verdict mt_verdict;
 /* MT_NO_MEMORY or another reason when the interpreter has no slot for plans. */
 enum mt_status mt_verdict_init(void);
 
+/* The same for another interpreter's code. False: it has none, and its code can't be recorded. */
+bool mt_verdict_cover(PyInterpreterState *interp);
+
 /* Every code object is judged anew: options or breakpoints changed. */
 void mt_verdict_expire(void);
 

@@ -16,10 +16,11 @@ struct watch {
     bool is_item;                           // the target ends in [key]
     bool has_key;                           // and the key is a literal: `key`
     struct mt_value key;
-    char key_text[128];        // as the person wrote it
-    PyObject *condition;       // owned code object, NULL for none
-    bool names_old, names_new; // what the condition needs
-    bool has_functions;        // it has comprehensions or lambdas with a code of their own
+    char key_text[128];         // as the person wrote it
+    PyObject *condition;        // owned code object, NULL for none
+    PyInterpreterState *interp; // that it was compiled in; compared only
+    bool names_old, names_new;  // what the condition needs
+    bool has_functions;         // it has comprehensions or lambdas with a code of their own
 };
 
 static struct watch *watches; // watch_count of them; NULL when there are none
@@ -163,6 +164,7 @@ static enum mt_status compile_condition(struct watch *watch)
     watch->condition =
         Py_CompileString(watch->breakpoint->condition, "<memtrace condition>", Py_eval_input);
     if (watch->condition) {
+        watch->interp = PyThreadState_Get()->interp;
         look_at_names(watch, watch->condition);
         return MT_OK;
     }
@@ -308,6 +310,18 @@ static bool lacks_a_side(const struct watch *watch, const struct mt_watch_event 
            PyErr_ExceptionMatches(PyExc_NameError);
 }
 
+// The condition's code for the interpreter that the thread is in: from 3.12 on what a code object
+// learns by running (versions of types and dicts) means something else in another one. New
+// reference or NULL.
+static PyObject *condition_code(const struct watch *watch)
+{
+    if (PyThreadState_Get()->interp != watch->interp)
+        return Py_CompileString(watch->breakpoint->condition, "<memtrace condition>",
+                                Py_eval_input);
+    Py_INCREF(watch->condition);
+    return watch->condition;
+}
+
 // Does the condition hold? A failure holds, with the reason in `error`.
 static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
                             char *error, size_t error_size)
@@ -318,10 +332,12 @@ static bool condition_holds(const struct watch *watch, const struct mt_watch_eve
     PyErr_Fetch(&saved_type, &saved_error, &saved_traceback);
     PyObject *scope = event_scope(event);
     PyObject *globals = scope ? condition_globals(watch, event->frame, scope) : NULL;
-    PyObject *result = globals ? PyEval_EvalCode(watch->condition, globals, scope) : NULL;
+    PyObject *code = globals ? condition_code(watch) : NULL;
+    PyObject *result = code ? PyEval_EvalCode(code, globals, scope) : NULL;
     if (result)
         truth = PyObject_IsTrue(result);
     Py_XDECREF(result);
+    Py_XDECREF(code);
     Py_XDECREF(globals);
     Py_XDECREF(scope);
     if (truth < 0 && lacks_a_side(watch, event)) {

@@ -41,6 +41,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"thread"},
     {"plan_defs"},
     {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation"},
+    {"interpreter"},
     {"plan_names"},
     {"plan_flow"},
     {"plan_opcodes"},

@@ -30,6 +30,7 @@ DETAIL_BYTES = 512
 BUFFER_BYTES_MIN = 1024 * 1024
 HIT_MAX = 16
 VALUE_BYTES_MAX = 512
+LEFT_OUT_MAX = 6
 
 CTF_MAGIC = 0xC1FC1FC1
 STREAM_EVENTS = 0
@@ -294,7 +295,10 @@ class Control(ctypes.LittleEndianStructure):
         ("codes_seen", c_uint64),
         ("codes_traced", c_uint64),
         ("tracer_holder", c_uint64),
-        ("spare_counters", c_uint64 * 16),
+        ("lost_interpreters", c_uint64),
+        ("interpreters", c_uint64),
+        ("interpreters_left_out", c_uint64 * LEFT_OUT_MAX),
+        ("spare_counters", c_uint64 * 8),
         ("request_number", c_uint32),
         ("done_number", c_uint32),
         ("status", c_uint32),
@@ -395,6 +399,7 @@ CONSTANTS: Dict[str, str] = {
     "BUFFER_BYTES_MIN": "MT_BUFFER_BYTES_MIN",
     "HIT_MAX": "MT_HIT_MAX",
     "VALUE_BYTES_MAX": "MT_VALUE_BYTES_MAX",
+    "LEFT_OUT_MAX": "MT_LEFT_OUT_MAX",
     "CTF_MAGIC": "MT_CTF_MAGIC",
     "STREAM_EVENTS": "MT_STREAM_EVENTS",
     "STREAM_DEFS": "MT_STREAM_DEFS",

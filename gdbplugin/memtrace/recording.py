@@ -9,7 +9,7 @@ from typing import Optional
 
 import gdb
 
-from . import errors, inject, launch, loading, preflight, selection, session, target
+from . import errors, inject, launch, loading, preflight, render, selection, session, target
 from .abi import State, text
 from .errors import MemtraceError
 from .image import Images
@@ -96,6 +96,9 @@ def _say(about: Session, outcome: Outcome, images: Optional[Images]) -> None:
         )
         return
     gdb.write(f"memtrace: {describe(about)}\n")
+    left_out = render.interpreters_left_out(about.control)
+    if left_out and about.state == State.ON:
+        gdb.write(f"memtrace: of the interpreters in it, {left_out}\n")
     if outcome.detail:
         gdb.write(f"memtrace: {outcome.detail}\n")
 
@@ -110,6 +113,8 @@ def describe(about: Session) -> str:
     version = text(control.python_version).partition(" ")[0]
     count = max(control.thread_count, 1)  # at the start, the first one has no frame yet
     threads = f"{count} thread" + ("s" if count != 1 else "")
+    if control.interpreters > 1:
+        threads += f" in {control.interpreters} interpreters"
     size = control.buffer_bytes / (1 << 20)
     return (
         f"recording CPython {version}, process {about.pid}, {threads}, {options.what()}, "

@@ -37,6 +37,8 @@ LOSSES = {
     "lost_definitions": "definitions found no room (set memtrace buffer-size)",
     "lost_foreign_tracer": "calls ran under another tracer",
     "lost_activations": "calls lost their number",
+    "lost_interpreters": "subinterpreters are not recorded (they have a GIL of their own, or no "
+    "room in their code objects)",
     "lost_plans": "calls ran code whose instructions memtrace does not understand",
 }
 
@@ -108,6 +110,18 @@ def overwritten(control: Optional[abi.Control], totals: abi.Totals) -> str:
         return ""
     noun = "event was" if lost == 1 else "events were"
     return f"… {lost} older {noun} overwritten"
+
+
+def interpreters_left_out(control: abi.Control) -> str:
+    """`2 not recorded: they have a GIL of their own (ids 1, 3)`; "" if there are none."""
+    ids = sorted(number for number in control.interpreters_left_out if number)
+    if not ids:
+        return ""
+    more = ", …" if len(ids) == abi.LEFT_OUT_MAX else ""
+    named = f"{'id' if len(ids) == 1 else 'ids'} {', '.join(map(str, ids))}{more}"
+    count = f"{len(ids)}{' or more' if more else ''}"
+    whose = "it has a GIL of its own" if len(ids) == 1 else "they have a GIL of their own"
+    return f"{count} not recorded: {whose} ({named})"
 
 
 def losses(control: Optional[abi.Control], totals: abi.Totals) -> List[str]:

@@ -253,6 +253,11 @@ class MemtraceRecording:
         if not self._control:
             raise RuntimeError("memtrace_open failed")
 
+    @property
+    def control(self) -> Any:
+        """The control block, as it is now."""
+        return self._control.contents
+
     def start(self) -> None:
         self._request(["verb=install", f"value-size={VALUE_BYTES}", *self._lines])
 

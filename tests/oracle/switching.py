@@ -20,6 +20,16 @@ class Box:
     pass
 
 
+class Switches:
+    """Recording begins in an __init__ that has run often: from 3.12 on the interpreter puts a frame
+    of its own between it and the call."""
+
+    def __init__(self, recording) -> None:
+        if recording:
+            recording.start()
+            recording.stop()
+
+
 def count(limit):
     for index in range(limit):
         text = "a" * (index % 5)
@@ -70,6 +80,8 @@ def main(rounds: int) -> None:
         thread.start()
     recording = harness.MemtraceRecording(["only=*switching.py"])
     try:
+        for number in range(100):
+            Switches(recording if number == 99 else None)
         for _ in range(rounds):
             recording.start()
             for _ in range(20):

@@ -108,3 +108,17 @@ def test_sizes_and_spans_have_a_readable_unit() -> None:
         "3.2 s",
         "2.0 h",
     ]
+
+
+def test_interpreters_that_are_left_out_are_named() -> None:
+    control = abi.Control()
+    assert render.interpreters_left_out(control) == ""
+    control.interpreters_left_out[0] = 3
+    own = "not recorded: it has a GIL of its own (id 3)"
+    assert render.interpreters_left_out(control) == f"1 {own}"
+    control.interpreters_left_out[1] = 1
+    text = render.interpreters_left_out(control)
+    assert text == "2 not recorded: they have a GIL of their own (ids 1, 3)"
+    control.interpreters_left_out[:] = list(range(2, 2 + abi.LEFT_OUT_MAX))
+    text = render.interpreters_left_out(control)
+    assert text == "6 or more not recorded: they have a GIL of their own (ids 2, 3, 4, 5, 6, 7, …)"

@@ -91,6 +91,7 @@ def _rest(current: session.Session, control: Control) -> Iterator[Row]:
         f"definitions {render.size(control.defs_bytes)}",
     )
     yield "Threads", f"{control.thread_count} covered when recording began or changed"
+    yield from _interpreters(control)
     yield "Code", f"{control.codes_traced} of {control.codes_seen} code objects seen are recorded"
     yield "Options", _in_force(text(control.options)) or "defaults"
     # By number: the helper counts one for each place that a target may mean.
@@ -99,6 +100,13 @@ def _rest(current: session.Session, control: Control) -> Iterator[Row]:
     waiting = {f"break={b.number}" for b in options.breakpoints if b.enabled} - armed
     more = f", {len(waiting)} not yet" if waiting and current.is_live else ""
     yield "Breakpoints", f"{len(armed)} armed{more}"
+
+
+def _interpreters(control: Control) -> Iterator[Row]:
+    """Where there are subinterpreters: which are recorded."""
+    left_out = render.interpreters_left_out(control)
+    if control.interpreters > 1 or left_out:
+        yield "Interpreters", f"{control.interpreters} recorded{left_out and ', '}{left_out}"
 
 
 def _in_force(request: str) -> str:
