@@ -121,14 +121,21 @@ void mt_code_extra_replace(PyCodeObject *code, uintptr_t value)
 
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 {
-#if PY_VERSION_HEX >= 0x030c0000
-    bool done = PyUnstable_Code_SetExtra((PyObject *)code, extra_index, (void *)value) == 0;
-#else
-    bool done = _PyCode_SetExtra((PyObject *)code, extra_index, (void *)value) == 0;
-#endif
-    if (!done)
-        PyErr_Clear();
-    return done;
+    struct extra *extra = code->co_extra;
+    Py_ssize_t size = extra ? extra->size : 0;
+
+    // Not by the interpreter's own function: that makes room for the words of tools which came
+    // after us too, and their free functions would be called for code that they never touched.
+    if (size <= extra_index) {
+        extra = PyMem_Realloc(extra, sizeof *extra + (size_t)(extra_index + 1) * sizeof(uintptr_t));
+        if (!extra)
+            return false;
+        memset(extra->words + size, 0, (size_t)(extra_index + 1 - size) * sizeof(uintptr_t));
+        extra->size = extra_index + 1;
+        code->co_extra = extra;
+    }
+    extra->words[extra_index] = value;
+    return true;
 }
 
 void mt_code_trim(PyCodeObject *code)
