@@ -53,6 +53,11 @@ install_packages() {
 # What building and running takes.
 build_packages=(gdb cmake gcc libc6-dev ninja-build python3 python3-dev)
 
+# The package with CPython's own tests for the distribution's Python.
+testsuite_package() {
+    "$python" -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])'
+}
+
 # configure DIRECTORY [CMAKE OPTION…] — once; cmake looks again by itself when it must.
 configure() {
     local directory=$1 generator=()
