@@ -60,15 +60,30 @@ struct mt_control *memtrace_open(uint64_t buffer_bytes)
     return mt_control;
 }
 
+// Is there memory for a thread state? PyGILState_Ensure() ends the process where there is none.
+static enum mt_status look_for_memory(void)
+{
+    void *memory = PyMem_RawMalloc(2 * sizeof(PyThreadState));
+
+    if (!memory)
+        return mt_status_set(MT_NO_MEMORY, "the process has no memory left: nothing was done");
+    PyMem_RawFree(memory);
+    return MT_OK;
+}
+
 static void *serve(void *unused)
 {
+    enum mt_status status = mt_interpreter_ready();
+
     (void)unused;
-    if (mt_interpreter_ready() == MT_OK) {
+    if (status == MT_OK)
+        status = look_for_memory();
+    if (status == MT_OK) {
         PyGILState_STATE gil = PyGILState_Ensure();
         mt_service_carry_out();
         PyGILState_Release(gil);
     } else {
-        mt_control->status = MT_FINALIZING;
+        mt_control->status = status;
         __atomic_store_n(&mt_control->done_number, mt_control->request_number, __ATOMIC_RELEASE);
     }
     memtrace_hook_done();
