@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "compile.h"
 #include "filter.h"
 #include "ring.h"
 #include "status.h"
@@ -65,7 +66,7 @@ static bool parse_key(const char *text, struct mt_value *ret)
     if (!literal)
         return false;
     PyErr_Fetch(&type, &error, &traceback);
-    PyObject *code = Py_CompileString(text, "<memtrace key>", Py_eval_input);
+    PyObject *code = mt_compile_expression(text, "<memtrace key>");
     // A name such as `abc` passes the test above: with no names in scope it fails here.
     scope = code ? PyDict_New() : NULL;
     PyObject *builtins = scope ? PyDict_New() : NULL;
@@ -161,8 +162,7 @@ static enum mt_status compile_condition(struct watch *watch)
 
     if (!*watch->breakpoint->condition)
         return MT_OK;
-    watch->condition =
-        Py_CompileString(watch->breakpoint->condition, "<memtrace condition>", Py_eval_input);
+    watch->condition = mt_compile_expression(watch->breakpoint->condition, "<memtrace condition>");
     if (watch->condition) {
         watch->interp = PyThreadState_Get()->interp;
         look_at_names(watch, watch->condition);
@@ -316,8 +316,7 @@ static bool lacks_a_side(const struct watch *watch, const struct mt_watch_event 
 static PyObject *condition_code(const struct watch *watch)
 {
     if (PyThreadState_Get()->interp != watch->interp)
-        return Py_CompileString(watch->breakpoint->condition, "<memtrace condition>",
-                                Py_eval_input);
+        return mt_compile_expression(watch->breakpoint->condition, "<memtrace condition>");
     Py_INCREF(watch->condition);
     return watch->condition;
 }

@@ -271,6 +271,20 @@ static void test_watch_that_cannot_be_armed_leaves_those_before(void **state)
     ASSERT_HITS("1", .name = "b");
 }
 
+static void test_watch_condition_is_compiled_without_a_warning(void **state)
+{
+    (void)state;
+    const char *text = "break=1\nbreak-target=b\nbreak-if=new is 'never'\n";
+    PyObject *before = py_eval("__import__('warnings').simplefilter('error') or"
+                               " list(__import__('warnings').filters)");
+    assert_int_equal(arm(text), MT_OK);
+    PyObject *after = py_eval("__import__('warnings').filters");
+    assert_int_equal(PyObject_RichCompareBool(before, after, Py_EQ), 1);
+    Py_DECREF(after);
+    Py_DECREF(before);
+    Py_DECREF(py_eval("__import__('warnings').resetwarnings()"));
+}
+
 static void test_watch_cleared_hits_nothing(void **state)
 {
     assert_int_equal(arm("break=1\nbreak-target=b\nbreak-if=1\n"), MT_OK);
@@ -333,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_watch_condition_that_fails_hits_and_says_why),
         cmocka_unit_test(test_watch_condition_over_what_is_not_there_does_not_hold),
         cmocka_unit_test(test_watch_that_cannot_be_armed_leaves_those_before),
+        cmocka_unit_test(test_watch_condition_is_compiled_without_a_warning),
         cmocka_unit_test(test_watch_cleared_hits_nothing),
         cmocka_unit_test(test_watch_shows_as_many_hits_as_there_is_room_for),
     };
