@@ -81,6 +81,12 @@ static uint32_t take_u32(struct input *in)
     return value;
 }
 
+static uint64_t take_u64(struct input *in)
+{
+    uint64_t low = take_u32(in);
+    return low | (uint64_t)take_u32(in) << 32;
+}
+
 static uint8_t take_u8(struct input *in)
 {
     if (in->at == in->end) {
@@ -149,6 +155,21 @@ static enum mt_status parse_type(struct mt_catalog *catalog, struct input *in, u
     return MT_OK;
 }
 
+static enum mt_status parse_note(struct mt_catalog *catalog, struct input *in, uint32_t id)
+{
+    struct mt_note_def def;
+    def.seq = take_u64(in);
+    def.time_ns = take_u64(in);
+    def.text = take_text(in);
+    if (in->damaged)
+        return MT_OK;
+    struct mt_note_def *entry = entry_for(&catalog->notes, id, sizeof def);
+    if (!entry)
+        return MT_NO_MEMORY;
+    *entry = def;
+    return MT_OK;
+}
+
 static enum mt_status parse(struct mt_catalog *catalog, struct input *in)
 {
     enum mt_status status = MT_OK;
@@ -163,6 +184,8 @@ static enum mt_status parse(struct mt_catalog *catalog, struct input *in)
             status = parse_site(catalog, in, id);
         else if (kind == MT_DEF_TYPE)
             status = parse_type(catalog, in, id);
+        else if (kind == MT_DEF_NOTE)
+            status = parse_note(catalog, in, id);
         else
             in->damaged = true;
     }
@@ -242,6 +265,7 @@ void mt_catalog_deinit(struct mt_catalog *catalog)
     free(catalog->codes.entries);
     free(catalog->sites.entries);
     free(catalog->types.entries);
+    free(catalog->notes.entries);
     free(catalog->parsed);
     while (catalog->chunks) {
         struct mt_text_chunk *next = catalog->chunks->next;

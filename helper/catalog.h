@@ -23,12 +23,18 @@ struct mt_table {
     uint32_t size, capacity;
 };
 
+struct mt_note_def {
+    uint64_t seq, time_ns;
+    const char *text;
+};
+
 struct mt_text_chunk;
 
 struct mt_catalog {
     struct mt_table codes;        /* struct mt_code_def; file NULL: not defined */
     struct mt_table sites;        /* struct mt_site_def; name NULL: not defined */
     struct mt_table types;        /* const char *; NULL: not defined */
+    struct mt_table notes;        /* struct mt_note_def; text NULL: not defined */
     uint64_t id_limit;            /* more definitions than that can't be there */
     uint32_t *parsed;             /* bytes read of the buffer's packet by index */
     bool complete;                /* everything was read: a recording, a dead buffer */

@@ -25,8 +25,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* All below are under `lock`. The open packet of the stream, NULL before the first one. */
 static struct mt_packet_header *packet;
-static uint32_t used;       /* bytes of it, header included */
-static uint32_t last_id[4]; /* by enum mt_def */
+static uint32_t used;                     /* bytes of it, header included */
+static uint32_t last_id[MT_DEF_NOTE + 1]; /* by enum mt_def */
 
 static uint8_t *put_u32(uint8_t *at, uint32_t value)
 {
@@ -153,6 +153,21 @@ uint32_t mt_defs_type(struct mt_text name)
     uint8_t *at = begin(MT_DEF_TYPE, bytes, &id);
     if (at)
         commit(put_text(at, name));
+    pthread_mutex_unlock(&lock);
+    return id;
+}
+
+uint32_t mt_defs_note(uint64_t seq, uint64_t time_ns, struct mt_text text)
+{
+    uint32_t id = 0;
+    size_t bytes = DEFINITION_HEAD_BYTES_MAX + 16 + bound_text(text);
+    pthread_mutex_lock(&lock);
+    uint8_t *at = begin(MT_DEF_NOTE, bytes, &id);
+    if (at) {
+        memcpy(at, &seq, sizeof seq);
+        memcpy(at + 8, &time_ns, sizeof time_ns);
+        commit(put_text(at + 16, text));
+    }
     pthread_mutex_unlock(&lock);
     return id;
 }

@@ -21,6 +21,9 @@ uint32_t mt_defs_site(uint32_t site, uint32_t code, uint32_t line, enum mt_scope
                       struct mt_text name, struct mt_text key);
 uint32_t mt_defs_type(struct mt_text name);
 
+/* Something to know about the events from number `seq` on. */
+uint32_t mt_defs_note(uint64_t seq, uint64_t time_ns, struct mt_text text);
+
 /* Set `count` ids aside for mt_defs_site(); returns the first. */
 uint32_t mt_defs_reserve_sites(uint32_t count);
 

@@ -38,6 +38,7 @@
 #include "plan_cache.h"
 #include "ring.h"
 #include "status.h"
+#include "throttle.h"
 
 // _PyEval_AddPendingCall()
 #undef _PyGC_FINALIZED
@@ -207,9 +208,7 @@ static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const stru
 
 static void look_at_interpreters(void);
 
-// All but the commonest: see on_instruction.
-static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread *thread,
-                                                                PyCodeObject *code, int offset)
+static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code, int offset)
 {
     if (!mt_engine_on || !thread || thread->busy)
         return Py_NewRef(thread && thread->busy ? Py_None : disable);
@@ -236,6 +235,20 @@ static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread
     if (mt_pending_unsettled(thread, frame))
         arm_after(plan, site);
     Py_RETURN_NONE;
+}
+
+// All but the commonest: see on_instruction.
+static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread *thread,
+                                                                PyCodeObject *code, int offset)
+{
+    uint64_t began = mt_throttle_on ? mt_throttle_begin() : 0;
+    PyObject *result = handle_instruction(thread, code, offset);
+
+    if (began) {
+        struct mt_plan *plan = thread ? thread->call.plan : NULL;
+        mt_throttle_end(began, plan && plan->code == code ? plan : NULL, offset);
+    }
+    return result;
 }
 
 static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size_t count,
@@ -269,10 +282,12 @@ static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not
         return Py_NewRef(thread && thread->busy ? Py_None : not_traced);
     if (mt_interpreters_appeared())
         look_at_interpreters();
+    uint64_t began = mt_throttle_on ? mt_throttle_begin() : 0;
     struct mt_plan *plan = traced_plan((PyCodeObject *)arguments[0]);
     if (!plan)
         return Py_NewRef(not_traced);
     mt_engine_call(thread, mt_frame_current(mt_tstate_self()), plan, begins, false);
+    mt_throttle_end(began, plan, -1);
     errno = saved_errno;
     Py_RETURN_NONE;
 }

@@ -39,6 +39,7 @@
 #include "interpreter.h"
 #include "ring.h"
 #include "status.h"
+#include "throttle.h"
 
 // What is ours in one interpreter. Outlives it, until another one has its address: `id` tells.
 struct hooks {
@@ -290,6 +291,28 @@ static void on_line(PyFrameObject *object, mt_frame *frame)
         mt_trace_frame(object, true);
 }
 
+// The same under a limit of overhead. A frame whose code was found too costly stops reporting
+// instructions.
+static void on_opcode_throttled(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame)
+{
+    uint64_t began = mt_throttle_begin();
+
+    on_opcode(thread, frame);
+    if (thread->call.frame == frame && !thread->call.plan)
+        mt_trace_frame(object, false);
+    mt_throttle_end(began, thread->call.frame == frame ? thread->call.plan : NULL,
+                    mt_frame_offset(frame));
+}
+
+static void on_call_throttled(struct mt_thread *thread, struct hooks *hooks, PyFrameObject *object,
+                              mt_frame *frame)
+{
+    uint64_t began = mt_throttle_begin();
+
+    on_call(thread, hooks, object, frame);
+    mt_throttle_end(began, thread->call.frame == frame ? thread->call.plan : NULL, -1);
+}
+
 // All events but the next instruction of the call that the thread is known to be in.
 static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int what,
                                                     PyObject *argument)
@@ -316,8 +339,18 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
         cover_new_threads(hooks);
     switch (what) {
     case PyTrace_LINE: on_line(object, frame); break;
-    case PyTrace_OPCODE: on_opcode(thread, frame); break;
-    case PyTrace_CALL: on_call(thread, hooks, object, frame); break;
+    case PyTrace_OPCODE:
+        if (mt_throttle_on)
+            on_opcode_throttled(thread, object, frame);
+        else
+            on_opcode(thread, frame);
+        break;
+    case PyTrace_CALL:
+        if (mt_throttle_on)
+            on_call_throttled(thread, hooks, object, frame);
+        else
+            on_call(thread, hooks, object, frame);
+        break;
     case PyTrace_RETURN: on_return(thread, hooks, object, frame, argument == NULL); break;
     case PyTrace_EXCEPTION: mt_pending_raise(thread, frame); break;
     }

@@ -6,6 +6,7 @@
 #include "emit.h"
 #include "filter.h"
 #include "plan_cache.h"
+#include "throttle.h"
 #include "watch.h"
 
 bool mt_engine_on;
@@ -27,6 +28,7 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
         return status;
     mt_filter_configure(request);
     mt_plan_cache_configure(request->plan_bytes);
+    mt_throttle_configure(request->max_overhead);
     value_options = (struct mt_value_options){request->value_size, request->redact};
     mt_value_configure(&value_options);
     mt_verdict.all = request->record;
@@ -60,7 +62,7 @@ static inline void set_call(struct mt_thread *thread, mt_frame *frame, struct mt
 {
     thread->call = (struct mt_call){frame, plan, activation};
     thread->quick_frame = NULL;
-    if (plan && !plan->is_wide) {
+    if (plan && !plan->is_wide && !mt_throttle_on) {
         thread->quick_frame = frame;
         thread->site_at = plan->site_at;
         thread->site_units = plan->unit_count;
@@ -145,7 +147,7 @@ void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
     set_call(thread, frame, plan, activation);
     if (on_stack)
         thread->calls[thread->call_count++] = thread->call;
-    if (!begins)
+    if (!begins || (plan->thin && mt_throttle_skips(plan->thin)))
         return;
     for (uint32_t i = 0; i < plan->argument_count; i++) {
         if (!plan->arguments[i].muted && !write_argument_scalar(thread, frame, &plan->arguments[i]))

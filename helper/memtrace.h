@@ -190,13 +190,15 @@ enum {
  *   uint8_t id = MT_DEF_SITE   uint32_t site; uint32_t code; uint32_t line; uint8_t scope;
  *                              char name[]; char key[]
  *   uint8_t id = MT_DEF_TYPE   uint32_t type; char name[]
+ *   uint8_t id = MT_DEF_NOTE   uint32_t note; uint64_t seq; uint64_t time; char text[]
  *
  * Strings end with a zero byte and are UTF-8 (surrogatepass). Ids count from 1 within
  * their kind; 0 means that the definition was lost because there was no room. `name` is
  * whole (`b`, `self.balance`) but for items, where it is the container's (`flags`): the
  * event's key completes it (`flags[4]`), or where the event has none, because the key is
- * no scalar, `key`: the key's expression as the programmer wrote it (`flags[point]`). */
-enum mt_def { MT_DEF_CODE = 1, MT_DEF_SITE = 2, MT_DEF_TYPE = 3 };
+ * no scalar, `key`: the key's expression as the programmer wrote it (`flags[point]`). A note says
+ * something about the events from number `seq` on, for a person. */
+enum mt_def { MT_DEF_CODE = 1, MT_DEF_SITE = 2, MT_DEF_TYPE = 3, MT_DEF_NOTE = 4 };
 
 /* ---- packets ------------------------------------------------------------------- */
 
@@ -339,7 +341,10 @@ struct mt_control {
     uint64_t lost_interpreters; /* subinterpreters that are not recorded */
     uint64_t interpreters;      /* recorded, as of the last look at them */
     uint64_t interpreters_left_out[MT_LEFT_OUT_MAX]; /* ids of some that aren't; 0: none */
-    uint64_t spare_counters[8];
+    /* Because of max-overhead: changes not recorded while sites were thinned; sites and code
+     * objects of which nothing more is recorded. */
+    uint64_t left_out, disabled;
+    uint64_t spare_counters[6];
 
     /* Mailbox. gdb writes `request` (text, see service.c), then request_number = done_number
      * + 1 with release; the helper writes status and detail, then done_number with release. */
@@ -376,6 +381,8 @@ _Static_assert(sizeof(struct mt_slot) == 16, "slot is ABI");
  *     value-size=64             bytes of one captured value
  *     redact=GLOB               names and keys whose values are never captured (list)
  *     follow-fork=1
+ *     max-overhead=200          per cent of the program's own CPU time that it may take when it
+ *                               is recorded; 0, the default: as it comes
  *     plan-bytes=3145728        weight of the plans that are kept in memory (plan_cache.h)
  *     break=NUMBER              begins a variable breakpoint (gdb's number); the lines below
  *     break-file=GLOB           up to the next break= belong to it

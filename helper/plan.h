@@ -67,6 +67,7 @@ struct mt_site {
     uint8_t prefixes;      /* EXTENDED_ARG instructions before it, in code units */
     bool muted;            /* nothing is recorded here, nor are there breakpoints (filled by
                               engine; mt_plan_update_sites() brings site_at in line) */
+    uint8_t thin;          /* one event in 2^thin is recorded (throttle.c) */
     bool restores;         /* STORE_FAST: gives the variable back that an inlined
                               comprehension borrowed (3.12+, PEP 709); may store NULL */
     PyObject *name_object; /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
@@ -110,6 +111,8 @@ struct mt_plan {
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
     bool traced;         /* (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */
+    bool has_watch;      /* a breakpoint is on one of its variables (engine) */
+    uint8_t thin;        /* of one call in 2^thin the arguments are recorded (throttle.c) */
     bool is_generator;   /* generator, coroutine, async generator */
     /* The monitoring driver's: number of the interpreter in which events are on in this code, 0 none;
      * a bit for each code unit whose event is wanted though it is no site (NULL: none; freed with

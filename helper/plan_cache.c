@@ -94,6 +94,15 @@ static void unlink_plan(struct mt_plan *plan)
     plan_bytes -= plan->bytes;
 }
 
+struct mt_plan *mt_plan_cache_find(const void *address)
+{
+    struct mt_plan *plan = first;
+
+    while (plan && plan != address)
+        plan = plan->next;
+    return plan;
+}
+
 uint32_t mt_plan_cache_count(void)
 {
     return plan_count;

@@ -50,6 +50,9 @@ typedef void mt_plan_cache_each(PyCodeObject *code, struct mt_plan *plan,
                                 struct mt_remains *remains, void *context);
 void mt_plan_cache_each_watched(uint16_t watched, mt_plan_cache_each *each, void *context);
 
+/* The plan at this address, if there is one. */
+struct mt_plan *mt_plan_cache_find(const void *address);
+
 /* The buffer is a new one: forget all ids of definitions. */
 void mt_plan_cache_renew(void);
 

@@ -732,6 +732,17 @@ void mt_reader_names(struct mt_reader *reader, int what,
     free(set.texts);
 }
 
+void mt_reader_notes(struct mt_reader *reader,
+                     void (*each)(uint64_t seq, const char *text, void *context), void *context)
+{
+    struct mt_catalog *catalog = &reader->catalog;
+    mt_catalog_refresh(catalog, &reader->source);
+    const struct mt_note_def *notes = catalog->notes.entries;
+    for (uint32_t id = 1; id < catalog->notes.size; id++)
+        if (notes[id].text)
+            each(notes[id].seq, notes[id].text, context);
+}
+
 static void count_packet(const struct mt_packet *packet, uint64_t horizon, struct mt_totals *totals)
 {
     struct mt_decoder decoder = mt_decoder_begin(packet->bytes, packet->content);

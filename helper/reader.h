@@ -83,6 +83,11 @@ MT_PUBLIC size_t mt_reader_value_text(struct mt_reader *reader, const uint8_t *b
 MT_PUBLIC const char *mt_reader_value_type(struct mt_reader *reader, const uint8_t *bytes,
                                            uint32_t size);
 
+/* What the recording says about itself, in order: from event `seq` on, `text`. */
+MT_PUBLIC void mt_reader_notes(struct mt_reader *reader,
+                               void (*each)(uint64_t seq, const char *text, void *context),
+                               void *context);
+
 /* Functions and variables that have definitions: for completion and for "no such". Calls
  * `each(text, context)` for every distinct function (what = 0), file (1), name (2). */
 MT_PUBLIC void mt_reader_names(struct mt_reader *reader, int what,

@@ -85,6 +85,10 @@ static const char metadata_streams[] =
     "event {\n"
     "  name = \"type\"; id = 3; stream_id = 1;\n"
     "  fields := struct { u32 type; string name; };\n"
+    "};\n"
+    "event {\n"
+    "  name = \"note\"; id = 4; stream_id = 1;\n"
+    "  fields := struct { u32 note; u64 seq; u64 time; string text; };\n"
     "};\n";
 
 #define TAGS                                                                           \

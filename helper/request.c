@@ -208,6 +208,14 @@ static enum mt_status parse_line(const struct line *line, struct block *block,
         request->value_size = (uint32_t)number;
         return MT_OK;
     }
+    if (key_is(line, "max-overhead")) {
+        if (!parse_number(line, MT_OVERHEAD_PERCENT_MAX, &number) ||
+            (number && number < MT_OVERHEAD_PERCENT_MIN))
+            return mt_status_set(MT_BAD_REQUEST, "max-overhead is 0 or from %d to %d per cent",
+                                 MT_OVERHEAD_PERCENT_MIN, MT_OVERHEAD_PERCENT_MAX);
+        request->max_overhead = (uint32_t)number;
+        return MT_OK;
+    }
     if (key_is(line, "plan-bytes")) {
         if (!parse_number(line, UINT32_MAX, &number))
             return bad(line);

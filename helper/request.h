@@ -6,7 +6,11 @@
 #include <stddef.h>
 #include "memtrace.h"
 
-enum { MT_PLAN_BYTES_DEFAULT = 3 << 20 };
+enum {
+    MT_PLAN_BYTES_DEFAULT = 3 << 20,
+    MT_OVERHEAD_PERCENT_MIN = 105,
+    MT_OVERHEAD_PERCENT_MAX = 100000,
+};
 
 enum mt_verb { MT_VERB_INSTALL, MT_VERB_CHANGE, MT_VERB_REMOVE };
 
@@ -21,7 +25,8 @@ struct mt_request {
     enum mt_verb verb;
     bool all, record, rebound, mutations, follow_fork;
     uint32_t value_size;
-    uint32_t plan_bytes; /* see plan_cache.h */
+    uint32_t max_overhead; /* per cent; 0: no limit */
+    uint32_t plan_bytes;   /* see plan_cache.h */
     const char *only, *skip, *skip_var,
         *redact; /* lists: texts ending in '\0', the list in another */
     size_t breakpoint_count;

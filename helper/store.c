@@ -6,6 +6,7 @@
 #include "lookup.h"
 #include "pending.h"
 #include "snapshot.h"
+#include "throttle.h"
 
 static const struct mt_value unknown = {.tag = MT_TAG_UNKNOWN};
 
@@ -353,7 +354,7 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 void mt_store_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                    struct mt_site *site)
 {
-    if (site->muted)
+    if (site->muted || (site->thin && !thread->unsettled && mt_throttle_skips(site->thin)))
         return;
     switch ((enum mt_site_op)site->op) {
     case MT_SITE_STORE_FAST:

@@ -58,18 +58,20 @@ static enum mt_plain plainness(const struct mt_site *site)
 static void judge(struct mt_plan *plan, PyCodeObject *code)
 {
     plan->generation = mt_verdict.generation;
+    plan->has_watch = false;
+    plan->thin = 0;
     plan->traced = mt_verdict.all && mt_filter_traces(code, plan->qualname);
     for (uint32_t i = 0; i < plan->site_count; i++) {
         struct mt_site *site = &plan->sites[i];
         site->redacted = is_redacted(site->name);
         site->watch = mt_watch_applies(code, plan, site->scope, site->name);
         site->plain = plainness(site);
+        site->thin = 0;
         // Of two stores in one instruction (3.13+) the short cut would see the first alone.
         if (site->second)
             site[-1].plain = 0;
         site->muted = !site->watch && (!mt_verdict.all || mt_filter_skips_variable(site->name));
-        // Breakpoints reach into code that is not recorded otherwise.
-        plan->traced |= site->watch != 0;
+        plan->has_watch |= site->watch != 0;
     }
     mt_plan_update_sites(plan);
     for (uint32_t i = 0; i < plan->argument_count; i++) {
@@ -80,8 +82,10 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
                           !argument->is_cell;
         argument->muted = !argument->watch &&
                           (!mt_verdict.all || mt_filter_skips_variable(argument->name));
-        plan->traced |= argument->watch != 0;
+        plan->has_watch |= argument->watch != 0;
     }
+    // Breakpoints reach into code that is not recorded otherwise.
+    plan->traced |= plan->has_watch;
 }
 
 static bool names_start_new_thread(PyCodeObject *code)

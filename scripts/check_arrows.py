@@ -34,7 +34,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"driver", "driver_settrace", "driver_monitoring"},
     {"engine"},
     {"store"},
-    {"pending"},
+    {"throttle", "pending"},
     {"emit"},
     {"verdict"},
     {"plan_cache"},
@@ -46,7 +46,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"plan_flow"},
     {"plan_opcodes"},
     {"ring", "defs", "frame", "layout", "pyobject", "request", "compile"},
-    {"diff"},
+    {"diff", "overhead"},
 ]
 C_READER_LAYERS: list[set[str]] = [
     {"reader"},
@@ -58,7 +58,7 @@ C_SHARED_LAYERS: list[set[str]] = [
     {"status", "event", "clock"},
     {"memtrace", "unprintable"},
 ]
-C_WITHOUT_PYTHON = {"ring", "defs", "diff", "request", "activation"}.union(
+C_WITHOUT_PYTHON = {"ring", "defs", "diff", "overhead", "request", "activation"}.union(
     *C_READER_LAYERS, *C_SHARED_LAYERS
 )
 

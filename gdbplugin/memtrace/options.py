@@ -14,6 +14,7 @@ from .errors import MemtraceError
 BUFFER_BYTES = 64 * 1024 * 1024
 VALUE_BYTES = 64
 VALUE_BYTES_MIN = 16
+MAX_OVERHEAD_MIN, MAX_OVERHEAD_MAX = 105, 100_000
 
 # Names and keys whose values are never captured, unless the person says otherwise.
 REDACT = (
@@ -43,6 +44,7 @@ class Options:
     mutations: bool = True
     record: bool = True
     follow_fork: bool = False
+    max_overhead: int = 0  # per cent of the program's own time; 0: no limit
     live: bool = False
     redact: List[str] = field(default_factory=lambda: list(REDACT))
     only: List[str] = field(default_factory=list)
@@ -91,6 +93,8 @@ class Options:
                 yield request_line(key, "0")
         size = max(VALUE_BYTES_MIN, min(self.value_size, VALUE_BYTES_MAX))
         yield request_line("value-size", str(size))
+        if self.max_overhead:
+            yield request_line("max-overhead", str(self.max_overhead))
         for breakpoint_ in self.breakpoints:
             yield from breakpoint_.request_lines()
 

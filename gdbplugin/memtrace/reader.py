@@ -12,7 +12,7 @@ import threading
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import abi
 from .abi import Kind, Scope, Status
@@ -21,6 +21,7 @@ from .errors import MemtraceError
 LIBRARY = "libmemtrace-reader.so"
 
 _NAME_CALLBACK = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)
+_NOTE_CALLBACK = ctypes.CFUNCTYPE(None, c_uint64, c_char_p, c_void_p)
 
 
 class Event(NamedTuple):
@@ -133,6 +134,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "mt_reader_value_text": (c_size_t, reader, c_void_p, c_uint32, c_void_p, c_size_t),
         "mt_reader_value_type": (c_char_p, reader, c_void_p, c_uint32),
         "mt_reader_names": (None, reader, c_int, _NAME_CALLBACK, c_void_p),
+        "mt_reader_notes": (None, reader, _NOTE_CALLBACK, c_void_p),
         "mt_reader_totals": (None, reader, POINTER(abi.Totals)),
         "mt_reader_save": (c_int, reader, text, text),
     }
@@ -298,6 +300,18 @@ class Reader:
         callback = _NAME_CALLBACK(each)
         with self._lock:
             self._library.mt_reader_names(self._open_handle(), what, callback, None)
+        return found
+
+    def notes(self) -> List[Tuple[int, str]]:
+        """What the recording says about itself: from which event on, and what."""
+        found: List[Tuple[int, str]] = []
+
+        def each(seq: int, text: bytes, context: object) -> None:
+            found.append((seq, _text(text)))
+
+        callback = _NOTE_CALLBACK(each)
+        with self._lock:
+            self._library.mt_reader_notes(self._open_handle(), callback, None)
         return found
 
     def totals(self) -> abi.Totals:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 from . import abi
 from .abi import Kind
@@ -30,6 +30,8 @@ JSON_FIELDS = (
     "new_type",
 )
 
+NOTES_MAX = 20  # of a list's head
+
 # What each loss means, and what can be done about it. By field of struct mt_control.
 LOSSES = {
     "lost_no_packet": "events found no room: every packet was in use (set memtrace buffer-size)",
@@ -40,6 +42,8 @@ LOSSES = {
     "lost_interpreters": "subinterpreters are not recorded (they have a GIL of their own, or no "
     "room in their code objects)",
     "lost_plans": "calls ran code whose instructions memtrace does not understand",
+    "left_out": "changes were left out (set memtrace max-overhead)",
+    "disabled": "variables or functions are not recorded any more (set memtrace max-overhead)",
 }
 
 
@@ -135,6 +139,14 @@ def losses(control: Optional[abi.Control], totals: abi.Totals) -> List[str]:
         lines.append(f"{totals.discarded} events were discarded while recording")
     if totals.torn:
         lines.append(f"{totals.torn} packets were reused while they were read")
+    return lines
+
+
+def notes(found: List[Tuple[int, str]]) -> List[str]:
+    """What a recording says about itself, a line each, the latest last."""
+    lines = [f"from event {seq} on: {text}" for seq, text in found[-NOTES_MAX:]]
+    if len(found) > NOTES_MAX:
+        lines.insert(0, f"{len(found) - NOTES_MAX} earlier notes of this kind")
     return lines
 
 

@@ -158,6 +158,8 @@ def test_log_follow_shows_new_events_until_interrupted() -> None:
         ("set memtrace buffer-size 5", "at least 1 MiB"),
         ("set memtrace buffer-size much", "no size"),
         ("set memtrace value-size 5", "16 to 512"),
+        ("set memtrace max-overhead 1x", "1x is no limit: a factor from 1.05x"),
+        ("set memtrace max-overhead much", "much is no limit"),
         ("set memtrace colour on", "no option colour"),
         ("show memtrace colour", "no option colour"),
     ],
@@ -301,6 +303,7 @@ def test_settings_are_set_shown_and_explained() -> None:
             "set memtrace buffer-size 128M",
             "set memtrace value-size 100",
             "set memtrace rebound on",
+            "set memtrace max-overhead 2.5x",
             "set memtrace redact *pin* card",
             "show memtrace",
             "show memtrace rebound",
@@ -309,6 +312,7 @@ def test_settings_are_set_shown_and_explained() -> None:
     ).check()
     assert "buffer-size: 128 MiB (the size of the buffer)" in result.lines
     assert "value-size: 100 (how many bytes of a value are kept)" in result.lines
+    assert any(line.startswith("max-overhead: 2.5x (") for line in result.lines)
     assert any(line.startswith("redact: *pin* card (") for line in result.lines)
     assert any(line.startswith("memtrace rebound: on (") for line in result.lines)
     assert "globs with spaces between" in result.stdout
@@ -340,6 +344,36 @@ def test_a_breakpoint_on_a_skipped_variable_stops() -> None:
     ).check()
     assert "MODIFIED index: 1 → 2" in result.stdout
     assert len(events_of(result.stdout.split("memtrace log")[-1])) >= 1
+
+
+def test_log_says_what_a_limit_of_overhead_left_out(tmp_path: Path) -> None:
+    script = "for i in range(300000):\n x = i\n"
+    result = run_batch(
+        "--args",
+        python_program(),
+        "-c",
+        script,
+        commands=[
+            "set memtrace max-overhead 1.05x",
+            "memtrace on",
+            "run",
+            "memtrace log --last 1",
+            "info memtrace",
+            f"memtrace save {tmp_path}/saved",
+            f"memtrace load {tmp_path}/saved",
+            "memtrace log --last 1",
+        ],
+    ).check()
+    note = re.compile(
+        r"… from event \d+ on: [ix] in <module>, <string>:\d: 1 change in 8 is recorded, "
+        r"after \d+\.\d s, at \d+\.\d\d x"
+    )
+    shown = [line for line in result.lines if note.fullmatch(line)]
+    assert shown
+    # The recording has the notes too.
+    assert result.lines.count(shown[0]) == 2
+    assert re.search(r"^… not recorded: \d+ changes were left out", result.stdout, re.MULTILINE)
+    assert re.search(r"^Notes: +from event \d+ on: ", result.stdout, re.MULTILINE)
 
 
 def test_rebound_is_recorded_when_asked() -> None:

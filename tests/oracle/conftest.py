@@ -21,7 +21,7 @@ if "MEMTRACE_BUILD" in os.environ:
 collect_ignore = ["programs"]
 if sys.version_info[:2] not in ORACLE_VERSIONS:
     collect_ignore += [f"test_{name}.py" for name in ("oracle", "undisturbed", "versions")]
-    collect_ignore += ["test_plan_cache.py", "test_switching.py"]
+    collect_ignore += ["test_overhead.py", "test_plan_cache.py", "test_switching.py"]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -58,6 +58,17 @@ static void test_defs_count_ids_from_one_within_their_kind(void **state)
     assert_string_equal(mt_catalog_type(catalog, 1), "Account");
 }
 
+static void test_defs_keep_notes_in_order(void **state)
+{
+    assert_int_equal(mt_defs_note(81723, 5, TEXT("i in f: 1 change in 8 is recorded")), 1);
+    assert_int_equal(mt_defs_note(UINT64_C(1) << 40, 6, TEXT("later")), 2);
+    const struct mt_note_def *notes = refresh(*state)->notes.entries;
+    assert_int_equal(notes[1].seq, 81723);
+    assert_int_equal(notes[1].time_ns, 5);
+    assert_string_equal(notes[1].text, "i in f: 1 change in 8 is recorded");
+    assert_true(notes[2].seq == UINT64_C(1) << 40);
+}
+
 static void test_defs_that_come_later_are_seen_at_the_next_refresh(void **state)
 {
     mt_defs_type(TEXT("First"));
@@ -121,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_defs_count_ids_from_one_within_their_kind, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_defs_keep_notes_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_defs_that_come_later_are_seen_at_the_next_refresh,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_defs_write_a_nul_as_its_symbol, set_up, tear_down),

@@ -131,6 +131,8 @@ def show_losses(current: session.Session, quietly: bool = False) -> None:
         base.line(head, stream)
     for loss in render.losses(reader.control, totals):
         base.line(f"… not recorded: {loss}", stream)
+    for note in render.notes(reader.notes()):
+        base.line(f"… {note}", stream)
     if quietly:
         sys.stderr.flush()
 

@@ -36,7 +36,7 @@ class InfoMemtrace(base.Command):
                 _show(row)
         else:
             _show(("Recording", current.reader.name))
-        for row in _events(control, totals):
+        for row in _events(control, totals, render.notes(current.reader.notes())):
             _show(row)
         if control is not None:
             for row in _rest(current, control):
@@ -65,7 +65,9 @@ def _process(current: session.Session, control: Control) -> Iterator[Row]:
         yield "Other tracer", f"{control.tracer_holder:#x}: its code is not recorded"
 
 
-def _events(control: Optional[Control], totals: Totals) -> Iterator[Row]:
+def _events(
+    control: Optional[Control], totals: Totals, notes: List[str]
+) -> Iterator[Row]:
     if not totals.events:
         yield "Events", "none"
     else:
@@ -81,6 +83,8 @@ def _events(control: Optional[Control], totals: Totals) -> Iterator[Row]:
     yield "Losses", losses[0] if losses else "none"
     for loss in losses[1:]:
         yield "", loss
+    for number, note in enumerate(notes):
+        yield "" if number else "Notes", note
 
 
 def _rest(current: session.Session, control: Control) -> Iterator[Row]:

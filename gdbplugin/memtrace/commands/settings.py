@@ -10,7 +10,7 @@ import gdb
 from .. import errors, render, session
 from ..abi import BUFFER_BYTES_MIN, VALUE_BYTES_MAX, State
 from ..errors import MemtraceError
-from ..options import VALUE_BYTES_MIN, options
+from ..options import MAX_OVERHEAD_MAX, MAX_OVERHEAD_MIN, VALUE_BYTES_MIN, options
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -139,6 +139,41 @@ class ValueSize(Setting):
         return int(value)
 
 
+class MaxOverhead(Setting):
+    """How many times as long as alone the program may take when it is recorded: 2x, 1.5x, or off,
+    for no limit. The recording measures itself. When it takes more, it records what costs most
+    less often: one change in 8, then one in 64, then none any more, until the next memtrace on.
+    memtrace log and info memtrace say since when of what, and how much was left out. Variables
+    with a breakpoint, and functions that have one, are always recorded. Up to CPython 3.11
+    it is whole functions that are given up last, as each of their instructions costs, and
+    on 3.11 the interpreter's own price of tracing stays."""
+
+    name = "max-overhead"
+    field = "max_overhead"
+    kind = gdb.PARAM_STRING
+    title = "how much longer the program may take when it is recorded"
+
+    def to_gdb(self, value: int) -> str:
+        return f"{value / 100:g}x" if value else "off"
+
+    def from_gdb(self, value: Any) -> int:
+        text = str(value).strip().lower()
+        if text in ("off", ""):
+            return 0
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text)
+        percent = round(float(match.group(1)) * 100) if match else 0
+        if not MAX_OVERHEAD_MIN <= percent <= MAX_OVERHEAD_MAX:
+            raise MemtraceError(
+                f"{value} is no limit: a factor from {MAX_OVERHEAD_MIN / 100:g}x to "
+                f"{MAX_OVERHEAD_MAX / 100:g}x, or off",
+                "set memtrace max-overhead 2x",
+            )
+        return percent
+
+    def text(self, value: Any) -> str:
+        return self.to_gdb(value)
+
+
 class Rebound(Setting):
     """Whether a store of an equal value is an event (REBOUND)."""
 
@@ -205,6 +240,7 @@ COMMANDS = (
     ShowMemtrace,
     BufferSize,
     ValueSize,
+    MaxOverhead,
     Rebound,
     Mutations,
     Recording,
