@@ -114,11 +114,6 @@ uintptr_t mt_code_extra_get(PyCodeObject *code)
     return extra && extra->size > extra_index ? extra->words[extra_index] : 0;
 }
 
-void mt_code_extra_replace(PyCodeObject *code, uintptr_t value)
-{
-    ((struct extra *)code->co_extra)->words[extra_index] = value;
-}
-
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 {
     struct extra *extra = code->co_extra;

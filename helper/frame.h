@@ -211,8 +211,6 @@ enum mt_status mt_code_extra_init(freefunc destroy);
 bool mt_code_extra_cover(PyInterpreterState *interp);
 uintptr_t mt_code_extra_get(PyCodeObject *code);
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
-/* Put another value in the place of one that is there, which is not destroyed. */
-void mt_code_extra_replace(PyCodeObject *code, uintptr_t value);
 
 /* Give back what the interpreter keeps for tracing a code object, and makes again when it is
  * traced again: in 3.11 a table of lines, 2 or 4 bytes for each code unit. */

@@ -142,7 +142,7 @@ static bool drop(struct mt_plan *plan)
         .watched = plan->watched,
         .starts_threads = plan->starts_threads,
     };
-    mt_code_extra_replace(plan->code, word);
+    mt_code_extra_set(plan->code, word); // there is room
     mt_code_trim(plan->code);
     unlink_plan(plan);
     mt_plan_destroy(plan);
@@ -175,7 +175,7 @@ static void make_room(void)
 
 // ---- adding ------------------------------------------------------------------------------------
 
-// What code objects hold dies with them, or is replaced.
+// What code objects hold dies with them.
 static void destroy_word(void *pointer)
 {
     uintptr_t word = (uintptr_t)pointer;
@@ -208,7 +208,7 @@ void mt_plan_cache_configure(size_t new_bytes_max)
 
 bool mt_plan_cache_add(struct mt_plan *plan)
 {
-    const struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(plan->code));
+    struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(plan->code));
 
     if (remains) {
         mt_plan_defs_resume(plan, remains->code_id, remains->first_id);
@@ -218,6 +218,8 @@ bool mt_plan_cache_add(struct mt_plan *plan)
         mt_plan_destroy(plan);
         return false;
     }
+    if (remains)
+        free_remains(remains);
     append(plan);
     if (plan_bytes > bytes_max)
         make_room();

@@ -161,6 +161,18 @@ static void test_remains_end_with_their_code(void **state)
     assert_int_equal(mt_code_extra_get(code_at(CODES - 3)), word);
 }
 
+static void test_remains_end_when_the_plan_is_made_again(void **state)
+{
+    begin(0);
+    uintptr_t highest = 0;
+    for (int i = 0; i < 1000; i++) {
+        add(i % 2);
+        uintptr_t word = mt_code_extra_get(code_at((i + 1) % 2));
+        highest = word > highest && !mt_plan_cache_plan(word) ? word : highest;
+    }
+    assert_in_range(highest >> 2, 0, CODES + 2);
+}
+
 static int start(void **state)
 {
     py_start();
@@ -184,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_a_plan_made_again_goes_on_with_its_definitions),
         cmocka_unit_test(test_a_new_buffer_knows_no_old_definitions),
         cmocka_unit_test(test_remains_end_with_their_code),
+        cmocka_unit_test(test_remains_end_when_the_plan_is_made_again),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
