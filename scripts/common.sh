@@ -112,3 +112,15 @@ known_repositories() {
 debian_mirror() {
     known_repositories | sed -n 's/^Debian \(\S*\) .*/\1/p' | head -n 1
 }
+
+# copy_network_settings FOLDER — a system in it reaches the mirror as this machine does: proxy,
+# checks, certificates, name service; not its credentials.
+copy_network_settings() {
+    local item
+    mkdir -p "$1/etc/apt/apt.conf.d" "$1/etc/apt/trusted.gpg.d" "$1/etc/ssl/certs"
+    for item in /etc/apt/apt.conf /etc/apt/apt.conf.d/* /etc/apt/trusted.gpg \
+        /etc/apt/trusted.gpg.d/* /etc/ssl/certs/ca-certificates.crt /etc/resolv.conf \
+        /etc/hosts; do
+        [ ! -f "$item" ] || cp -L "$item" "$1$item"
+    done
+}

@@ -9,7 +9,7 @@ raises Unreadable.
 Exact builtins become the same values of gdb's own Python; anything else becomes a Proxy,
 whose attributes are looked up in memory. No gdb: memory comes as an object with read().
 
-Versions: CPython 3.8 to 3.13; each branch names the version that it is for."""
+Versions: CPython 3.8 to 3.15; each branch names the version that it is for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .errors import MemtraceError
 MAX_ITEMS = 1 << 32  # of any container
 MAX_DIGITS = 1 << 16  # of an int
 MAX_TEXT = 1 << 24  # bytes of a str or bytes that are fetched
-MAX_FRAMES = 20_000
+MAX_FRAMES = 2_000_000
 MAX_THREADS = 20_000
 MAX_DEPTH = 50  # of nested containers that are converted at once
 EAGER_ITEMS = 100_000  # objects converted at once; bigger containers are read as they are used
@@ -80,6 +80,30 @@ class Frame:
     optimized: bool  # a function: variables in slots, not in a namespace
 
 
+class _Code:
+    """What a frame needs of its code object."""
+
+    def __init__(
+        self, function: str, file: str, optimized: bool, first_line: int, table: bytes
+    ) -> None:
+        self.function = function
+        self.file = file
+        self.optimized = optimized
+        self._first_line = first_line
+        self._table = table
+        self._lines: Dict[int, int] = {}  # by offset
+
+    def line(self, version: int, offset: int) -> int:
+        """The line of an instruction, 0 if it has none."""
+        if offset not in self._lines:
+            if version >= 0x30B:
+                find = location_line
+            else:
+                find = line_table_line if version == 0x30A else lnotab_line
+            self._lines[offset] = find(self._table, self._first_line, offset)
+        return self._lines[offset]
+
+
 class Objects:
     """Reader of one interpreter's objects. Keeps what it has read: make a new one at each
     stop."""
@@ -91,6 +115,7 @@ class Objects:
         self.head = layout.var_size  # size of PyObject
         self._types: Dict[int, Tuple[str, int]] = {}
         self._proxies: Dict[int, Proxy] = {}
+        self._codes: Dict[int, Optional[_Code]] = {}
 
     # ---- plain memory --------------------------------------------------------------------
 
@@ -254,7 +279,7 @@ class Objects:
         return self.word(array + 8 * index)
 
     def _deque_items(self, address: int) -> Iterator[int]:
-        """A deque is a chain of blocks: a link, 64 items, a link (unchanged from 3.5 to 3.13)."""
+        """A deque is a chain of blocks: a link, 64 items, a link (unchanged from 3.5 to 3.15)."""
         left = self.length(address, "collections.deque")
         block, _right, index = self.unpack("QQq", address + self.head + 8)
         while left > 0:
@@ -445,7 +470,8 @@ class Objects:
             tstate = self.word(tstate + layout.tstate_next)
 
     def frames(self, tstate: int) -> Iterator[Frame]:
-        """The Python frames of a thread, innermost first."""
+        """The Python frames of a thread, innermost first. Each is read when it is asked for:
+        there may be many thousands."""
         layout = self.layout
         address = self.word(tstate + layout.tstate_frame)
         if layout.cframe_current_frame >= 0:  # 3.11, 3.12
@@ -455,58 +481,66 @@ class Objects:
             if address in seen:
                 raise Unreadable("the chain of frames is a circle")
             seen.add(address)
-            if self._is_python(address):
-                yield self.frame(address)
-            address = self.word(address + layout.frame_back)
-
-    def _is_python(self, address: int) -> bool:
-        """Not a frame that stands for C (3.12+), nor one that has not begun (3.11+)."""
-        layout = self.layout
-        if layout.frame_owner < 0:
-            return True
-        if self.unpack("B", address + layout.frame_owner)[0] >= OWNED_BY_CSTACK:
-            return False
-        code = self._frame_code(address)
-        if self.type_name(code) != "code":
-            return False
-        return self._offset(address, code) >= 0
-
-    def _frame_code(self, address: int) -> int:
-        code = self.word(address + self.layout.frame_code)
-        return code & ~3 if self.version >= 0x30E else code  # 3.14: tagged
+            head = self.bytes_at(address, layout.frame_localsplus)
+            frame = self._frame(address, head)
+            if frame is not None:
+                yield frame
+            (address,) = struct.unpack_from("<Q", head, layout.frame_back)
 
     def frame(self, address: int) -> Frame:
-        layout = self.layout
-        code = self._frame_code(address)
-        if self.type_name(code) != "code":
+        """The Python frame at an address."""
+        frame = self._frame(address, self.bytes_at(address, self.layout.frame_localsplus))
+        if frame is None:
             raise Unreadable(f"no frame at {address:#x}")
-        name = layout.code_qualname if layout.code_qualname >= 0 else layout.code_name
-        return Frame(
-            address,
-            code,
-            self.text(self.word(code + name)),
-            self.text(self.word(code + layout.code_filename)),
-            self._line(code, self._offset(address, code)),
-            bool(self.int32(code + layout.code_flags) & OPTIMIZED),
-        )
+        return frame
 
-    def _offset(self, address: int, code: int) -> int:
+    def _frame(self, address: int, head: bytes) -> Optional[Frame]:
+        """A frame from its fields. None: it stands for C (3.12+), or has not begun (3.11+)."""
+        layout = self.layout
+        if layout.frame_owner >= 0 and head[layout.frame_owner] >= OWNED_BY_CSTACK:
+            return None
+        (code_address,) = struct.unpack_from("<Q", head, layout.frame_code)
+        if self.version >= 0x30E:
+            code_address &= ~3  # 3.14: tagged
+        code = self._code(code_address)
+        if code is None:
+            if layout.frame_owner >= 0:
+                return None
+            raise Unreadable(f"no frame at {address:#x}")
+        offset = self._offset(head, code_address)
+        if layout.frame_owner >= 0 and offset < 0:
+            return None
+        line = code.line(self.version, offset)
+        return Frame(address, code_address, code.function, code.file, line, code.optimized)
+
+    def _offset(self, head: bytes, code: int) -> int:
         """Bytes from the beginning of the bytecode to the frame's instruction."""
         layout = self.layout
         if layout.frame_owner >= 0:  # 3.11+: a pointer
-            instruction = self.word(address + layout.frame_instruction)
-            return instruction - code - int(layout.code_bytes)
-        offset = self.int32(address + layout.frame_instruction)
-        return offset * 2 if self.version == 0x30A else offset  # 3.10 counts code units
+            (instruction,) = struct.unpack_from("<Q", head, layout.frame_instruction)
+            return int(instruction) - code - int(layout.code_bytes)
+        (offset,) = struct.unpack_from("<i", head, layout.frame_instruction)
+        return int(offset) * 2 if self.version == 0x30A else int(offset)  # 3.10 counts units
 
-    def _line(self, code: int, offset: int) -> int:
-        first = self.int32(code + self.layout.code_first_line)
-        table = self.byte_string(self.word(code + self.layout.code_lines))
-        if self.version >= 0x30B:
-            return location_line(table, first, offset)
-        if self.version == 0x30A:
-            return line_table_line(table, first, offset)
-        return lnotab_line(table, first, offset)
+    def _code(self, address: int) -> Optional[_Code]:
+        """What a code object says; None: there is none. Read once: a recursion's frames have
+        the same."""
+        if address not in self._codes:
+            self._codes[address] = self._read_code(address)
+        return self._codes[address]
+
+    def _read_code(self, address: int) -> Optional[_Code]:
+        if self.type_name(address) != "code":
+            return None
+        layout = self.layout
+        name = layout.code_qualname if layout.code_qualname >= 0 else layout.code_name
+        return _Code(
+            self.text(self.word(address + name)),
+            self.text(self.word(address + layout.code_filename)),
+            bool(self.int32(address + layout.code_flags) & OPTIMIZED),
+            self.int32(address + layout.code_first_line),
+            self.byte_string(self.word(address + layout.code_lines)),
+        )
 
     def variables(self, frame: Frame) -> Iterator[Tuple[str, int]]:
         """Names of a frame's variables and addresses of their values; unbound ones are left

@@ -6,6 +6,7 @@ Reads memory only. gdb's main thread."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Iterator, List, Optional
 
 import gdb
@@ -18,18 +19,30 @@ HOOK = "memtrace_hook_hit"
 
 
 class Stack:
-    """The Python frames of one thread."""
+    """The Python frames of one thread, each read when it is asked for."""
 
-    def __init__(self, objects: Objects, frames: List[Frame]) -> None:
+    def __init__(self, objects: Objects, tstate: int) -> None:
         self.objects = objects
-        self.frames = frames
+        self._rest = objects.frames(tstate)
+        self._frames: List[Frame] = []
+
+    def first(self, count: int) -> List[Frame]:
+        """The `count` innermost frames, or all that there are."""
+        self._frames += islice(self._rest, max(0, count - len(self._frames)))
+        return self._frames[:count]
+
+    @property
+    def frames(self) -> List[Frame]:
+        """All of them, innermost first."""
+        self._frames += self._rest
+        return self._frames
 
     def frame(self, number: int) -> Frame:
-        if not 0 <= number < len(self.frames):
+        if number < 0 or len(self.first(number + 1)) <= number:
             raise MemtraceError(
                 f"no Python frame {number}: there are {len(self.frames)}", "memtrace bt"
             )
-        return self.frames[number]
+        return self._frames[number]
 
 
 def process() -> session.Session:
@@ -68,14 +81,14 @@ def stack() -> Stack:
             f"thread {selected.num} (LWP {selected.ptid[1]}) runs no Python",
             "info threads, thread N",
         )
-    return _stack(reader, tstate)
+    return Stack(reader, tstate)
 
 
 def all_stacks() -> Iterator["tuple[Thread, Stack]"]:
     """Every thread of every interpreter."""
     reader = objects()
     for thread in list(_threads(reader)):
-        yield thread, _stack(reader, thread.address)
+        yield thread, Stack(reader, thread.address)
 
 
 def hit_is_here() -> bool:
@@ -100,10 +113,6 @@ def lock_holder() -> str:
             if find_thread(iter([holder]), lwp, _thread_pointer()):
                 return f"thread {thread.num} (LWP {lwp})"
     return ""
-
-
-def _stack(reader: Objects, tstate: int) -> Stack:
-    return Stack(reader, list(reader.frames(tstate)))
 
 
 def _hit_tstate(lwp: int) -> int:

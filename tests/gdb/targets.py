@@ -194,10 +194,14 @@ class Target:
     def finish(self, timeout: Optional[float] = None, returncode: int = 0) -> str:
         """Ask it to finish, wait for that, check its exit status. Returns the last line that
         it printed: its result."""
+        self.ask_to_finish()
+        return self.wait(timeout, returncode)
+
+    def ask_to_finish(self) -> None:
+        """So that it finishes when it runs."""
         if self._finish >= 0:
             os.close(self._finish)
             self._finish = -1
-        return self.wait(timeout, returncode)
 
     def wait(self, timeout: Optional[float] = None, returncode: int = 0) -> str:
         """As finish(), without asking."""

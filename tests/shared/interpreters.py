@@ -1,11 +1,11 @@
 """The CPython interpreters that tests can run programs on.
 
-MEMTRACE_PYTHONS names them (paths, separated by colons); else those of pyenv and /usr/bin, one
-of each kind: what differs in version or build (debug, free-threaded) differs in SOABI. An
-interpreter of MEMTRACE_PYTHONS_TOO (the same form) joins them. An interpreter counts if its
-helper is built.
+MEMTRACE_PYTHONS names them (paths, separated by colons). Without it they are looked for: in
+/usr/bin, pyenv, and where scripts/free-threaded keeps what it has built; one of each SOABI, for
+which there is one helper: versions differ in it, and debug and free-threaded builds. Those of
+MEMTRACE_PYTHONS_TOO join them, also others of the same SOABI: static and shared builds.
 
-No threads, no gdb, standard library only.
+An interpreter counts if its helper is built. Standard library only, no gdb.
 """
 
 from __future__ import annotations
@@ -73,27 +73,30 @@ def _named(variable: str) -> list[str]:
     return [path for path in os.environ.get(variable, "").split(":") if path]
 
 
-def _candidates() -> list[str]:
-    named = _named("MEMTRACE_PYTHONS")
-    if not named:
-        pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
-        named = [
-            sys.executable,
-            *sorted(glob.glob("/usr/bin/python3.*[0-9td]")),
-            *sorted(glob.glob("/usr/bin/python3.*-dbg")),
-            *sorted(glob.glob(f"{pyenv}/versions/*/bin/python3")),
-        ]
-    return named + _named("MEMTRACE_PYTHONS_TOO")
+def _looked_for() -> list[str]:
+    pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+    cache = os.environ.get("XDG_CACHE_HOME") or "/var/cache"
+    return [
+        sys.executable,
+        *sorted(glob.glob("/usr/bin/python3.*[0-9td]")),
+        *sorted(glob.glob(f"{pyenv}/versions/*/bin/python3")),
+        *sorted(glob.glob(f"{cache}/memtrace/interpreters/3.*t/bin/python3.*[0-9]t")),
+    ]
 
 
 @functools.cache
 def found() -> tuple[Interpreter, ...]:
-    """One interpreter of each kind, the oldest first."""
+    """The oldest version first."""
+    named = _named("MEMTRACE_PYTHONS")
     kinds: dict[str, Interpreter] = {}
-    for path in _candidates():
+    for path in named or _looked_for():
         interpreter = describe(path)
         if interpreter is not None:
-            kinds.setdefault(interpreter.soabi, interpreter)
+            kinds.setdefault(path if named else interpreter.soabi, interpreter)
+    for path in _named("MEMTRACE_PYTHONS_TOO"):
+        interpreter = describe(path)
+        if interpreter is not None:
+            kinds.setdefault(path, interpreter)
     return tuple(sorted(kinds.values(), key=lambda one: (one.version, one.soabi)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Optional, Sequence
+from typing import Any, Iterable, Iterator, List, Optional, Sequence
 
 from .. import breakpoints, expression, render, selection
 from ..errors import MemtraceError
@@ -33,12 +33,12 @@ class Backtrace(base.Command):
 
     def run(self, arguments: Any, from_tty: bool) -> None:
         if not arguments.all:
-            _show_frames(selection.stack().frames, arguments)
+            _show_frames(selection.stack(), arguments)
             return
         for thread, stack in selection.all_stacks():
             number = thread.native_id or thread.thread_id
             base.line(f"Thread {number if thread.native_id else hex(number)}:")
-            _show_frames(stack.frames, arguments)
+            _show_frames(stack, arguments)
 
 
 class Locals(base.Command):
@@ -123,22 +123,26 @@ def _count(text: str) -> int:
         raise MemtraceError(f"{text} is no number of frames") from None
 
 
-def _show_frames(frames: List[Frame], arguments: Any) -> None:
-    shown = list(enumerate(frames))
-    if arguments.count > 0:
-        shown = shown[: arguments.count]
-    elif arguments.count < 0:
-        shown = shown[arguments.count :]
-    for number, frame in shown:
-        file = frame.file if arguments.paths else render.short_file(frame.file)
-        base.line(f"#{number:<2} {frame.function} ({file}:{_line(frame)})")
+def _show_frames(stack: selection.Stack, arguments: Any) -> None:
+    count = arguments.count
+    frames = stack.first(count) if count > 0 else stack.frames
+    first = max(0, len(frames) + count) if count < 0 else 0
     if not frames:
         base.line("no Python frames")
+        return
+    base.lines(_described(frames, first, arguments.paths))
 
 
-def _line(frame: Frame) -> str:
+def _described(frames: List[Frame], first: int, paths: bool) -> Iterator[str]:
+    at_hit = selection.hit_is_here()
+    for number, frame in enumerate(frames[first:], first):
+        file = frame.file if paths else render.short_file(frame.file)
+        yield f"#{number:<2} {frame.function} ({file}:{_line(frame, at_hit)})"
+
+
+def _line(frame: Frame, at_hit: bool) -> str:
     """At a variable breakpoint the thread stands behind the store: the line is the store's."""
-    if selection.hit_is_here():
+    if at_hit:
         current = selection.process()
         event = breakpoints.hit_event(current)
         if frame.address == current.control.hit.frame and event is not None:
