@@ -38,7 +38,15 @@ _THREADS_MAX = 256
 _MASK = (1 << 64) - 1
 _SIGINT = 2
 _GDBS_OWN = frozenset(("SIGTRAP", "SIGINT"))
-_CRASHES = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS"))
+# Signals of a program that has gone wrong, by number.
+_CRASHES = {
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    11: "SIGSEGV",
+    31: "SIGSYS",
+}
 
 _SETTINGS = (
     ("scheduler-locking", "off"),
@@ -86,7 +94,10 @@ def _settings() -> Iterator[None]:
         yield
     finally:
         for name, value in reversed(saved):
-            gdb.execute(f"set {name} {value}", to_string=True)
+            try:
+                gdb.execute(f"set {name} {value}", to_string=True)
+            except gdb.error:
+                pass  # scheduler-locking, when the process has ended: gdb takes "off" only
 
 
 def _setting_text(value: object) -> str:
@@ -131,7 +142,7 @@ def _quiet_signals() -> Iterator[None]:
     for name, stop, show, give in re.findall(
         r"^(SIG\w+)\s+(Yes|No)\s+(Yes|No)\s+(Yes|No)\s", text, re.MULTILINE
     ):
-        if stop == "Yes" and give == "Yes" and name not in _CRASHES | _GDBS_OWN:
+        if stop == "Yes" and give == "Yes" and name not in _GDBS_OWN.union(_CRASHES.values()):
             changed.setdefault("stop print", []).append(name)
         elif show == "Yes" and stop == "No":
             changed.setdefault("nostop print", []).append(name)
@@ -154,8 +165,11 @@ def _disabled_breakpoints() -> Iterator[None]:
         yield
     finally:
         for breakpoint_ in disabled:
-            if breakpoint_.is_valid():
-                breakpoint_.enabled = True
+            try:
+                if breakpoint_.is_valid():
+                    breakpoint_.enabled = True
+            except gdb.error:
+                pass  # enabled, but there is no process any more to put it in
 
 
 # ---- threads --------------------------------------------------------------------------------
@@ -251,6 +265,7 @@ def _choose(images: Images, seconds: float) -> Candidate:
                 "let it run for a moment (continue, ^C), then try again",
             )
         if run(max(deadline - time.monotonic(), 0.01), _way_out(found)) == Run.STOPPED:
+            check_crash()
             raise MemtraceError(
                 "the process stopped for a reason of its own before it could be entered",
                 "continue, then try again",
@@ -274,14 +289,21 @@ def _way_out(found: List[Candidate]) -> int:
 class Calls:
     """Functions called from one thread. From calls() only."""
 
-    def __init__(self, images: Images, candidate: Optional[Candidate]) -> None:
+    def __init__(
+        self, images: Images, candidate: Optional[Candidate], selection: _Selection
+    ) -> None:
         self.images = images
         self.candidate = candidate
+        self._selection = selection
+        self._end: Optional[MemtraceError] = None  # nothing more can be called
 
     def call(self, address: int, *arguments: int, seconds: float = CALL_SECONDS) -> int:
         """Call a function with integers or pointers; returns the 64 bits of its result. Raises
         MemtraceError when it crashed, or did not return in time; gdb has then put the thread
-        back to where it was."""
+        back to where it was. When the program itself has crashed or ended meanwhile, every
+        further call raises that, too, so that the process is not let run on."""
+        if self._end is not None:
+            raise self._end
         types = ",".join(["unsigned long"] * len(arguments)) or "void"
         values = ",".join(f"{value & _MASK:#x}UL" for value in arguments)
         expression = f"((unsigned long(*)({types})){address:#x})({values})"
@@ -293,7 +315,11 @@ class Calls:
             except (gdb.error, KeyboardInterrupt) as error:
                 problem = str(error).partition("\n")[0] or "interrupted"
         if problem:
+            self._look_for_end("signaled while in a function" in problem)
             _abandon()
+        if self._end is not None:
+            _crashed()  # selects the thread that the person wants to look at
+            raise self._end
         if alarm.fired:
             self.drain()
         if problem:
@@ -303,6 +329,20 @@ class Calls:
                 problem = "a function called in the process crashed; gdb has undone the call"
             raise MemtraceError(problem, "let the process run for a moment, then try again")
         return result
+
+    def _look_for_end(self, in_the_call: bool) -> None:
+        """After a call that failed. `in_the_call`: the called function was at fault."""
+        try:
+            if not target.pid() or not procfs.is_alive(self.images.pid):
+                raise MemtraceError(
+                    "the process ended while memtrace worked in it", "continue: gdb says how"
+                )
+            if not in_the_call:
+                check_crash()
+        except MemtraceError as error:
+            self._end = error
+            self._selection.keep = False
+            note_stop()
 
     def call_int(self, address: int, *arguments: int) -> int:
         """call() of a function that returns an int."""
@@ -347,10 +387,10 @@ def _discarded_interrupt() -> Iterator[None]:
 def calls(images: Images, here: bool = False) -> Iterator[Calls]:
     """Enter the process: choose a safe thread (`here`: the selected one, which is known to be
     where calls are safe), and call functions from it."""
-    with _occupied(), _settings(), kept_selection():
+    with _occupied(), _settings(), kept_selection() as selection:
         candidate = None if here else _choose(images, _SAFE_THREAD_SECONDS)
         with _quiet_signals(), _disabled_breakpoints():
-            entered = Calls(images, candidate)
+            entered = Calls(images, candidate, selection)
             entered.drain()
             with _same_errno(entered):
                 yield entered
@@ -364,8 +404,11 @@ def _same_errno(entered: Calls) -> Iterator[None]:
     try:
         yield
     finally:
-        if target.read(address, 4) != before:
-            entered.write(address, before)
+        try:
+            if target.read(address, 4) != before:
+                entered.write(address, before)
+        except (MemtraceError, gdb.error):
+            pass  # the process has ended
 
 
 def _abandon() -> None:
@@ -388,6 +431,31 @@ def _abandon() -> None:
                 frame = older
         except gdb.error:
             continue
+
+
+def _crashed() -> "Optional[Tuple[gdb.InferiorThread, str]]":
+    """A thread that has stopped by a signal of _CRASHES, and its name. Selects it, or leaves
+    another thread selected."""
+    for thread in gdb.selected_inferior().threads():
+        if thread.is_valid() and not thread.is_running():
+            thread.switch()
+            name = _CRASHES.get(signal_number() or 0)
+            if name is not None:
+                return thread, name
+    return None
+
+
+def check_crash() -> None:
+    """Raise MemtraceError if the program itself has crashed: its thread has stopped by SIGSEGV or
+    the like. Leaves another thread selected."""
+    crash = _crashed()
+    if crash is not None:
+        thread, name = crash
+        raise MemtraceError(
+            f"the process received {name} in thread {thread.num} (LWP {thread.ptid[1]}) while "
+            "memtrace worked in it",
+            f"thread {thread.num}, bt: where it went wrong\ncontinue: it gets its signal",
+        )
 
 
 # ---- letting it run ------------------------------------------------------------------------------

@@ -83,6 +83,14 @@ def status(pid: int, tid: int = 0) -> Dict[str, str]:
         return parse_status(file.read())
 
 
+def is_alive(pid: int) -> bool:
+    """Is there a process that has not ended? A zombie has."""
+    try:
+        return status(pid).get("State", "Z")[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def has_signal(fields: Dict[str, str], mask: str, number: int) -> bool:
     """Is signal `number` in a mask of a status: "SigPnd", "ShdPnd", "SigBlk", …?"""
     return bool(int(fields.get(mask, "0"), 16) >> (number - 1) & 1)

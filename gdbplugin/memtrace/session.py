@@ -181,6 +181,9 @@ class Session:
                 left = deadline - time.monotonic()
             if not target.pid():
                 raise MemtraceError("the process ended before it could carry out the request")
+            if self.is_pending:
+                with inject.kept_selection():
+                    inject.check_crash()
 
 
 # ---- which one -------------------------------------------------------------------------------

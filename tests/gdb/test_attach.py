@@ -6,6 +6,7 @@ MEMTRACE_ATTACH_ROUNDS: how often each state is entered (default 3; CI uses 50).
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -270,3 +271,59 @@ def test_an_interrupt_that_came_too_late_is_taken_back() -> None:
             assert gdb.command("info signals SIGINT") == handling
             assert int(status(target.pid)["ShdPnd"], 16) == 0
         assert target.finish() == "right"
+
+
+GOES_WRONG = """
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+/* The program's own work, as far as it matters here: it goes wrong at a bad moment. */
+void go_wrong(int crash)
+{
+    char line[4096];
+
+    for (;;) {
+        FILE *maps = fopen("/proc/self/maps", "r");
+        while (maps && fgets(line, sizeof line, maps)) {
+            if (!strstr(line, "/memtrace-cpython-"))
+                continue;
+            if (crash)
+                *(volatile int *)16 = 0;
+            _exit(3);
+        }
+        if (maps)
+            fclose(maps);
+    }
+}
+"""
+
+
+@pytest.fixture
+def library_that_goes_wrong(tmp_path: Path) -> str:
+    source, library = tmp_path / "wrong.c", tmp_path / "wrong.so"
+    source.write_text(GOES_WRONG)
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+    return str(library)
+
+
+def test_a_crash_in_the_middle_is_called_a_crash(library_that_goes_wrong: str) -> None:
+    with Target("crashes.py", library_that_goes_wrong, "crash") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            said = gdb.command("memtrace on")
+            refusal = r"^memtrace: the process received SIGSEGV in thread \d+ \(LWP \d+\)"
+            assert re.search(refusal, said, re.M), said
+            assert "try again" not in said
+            # The thread stands where it crashed; the process ends by its own signal.
+            assert " go_wrong ()" in gdb.command("bt 1")
+            assert "terminated with signal SIGSEGV" in gdb.command("continue")
+        target.wait(returncode=-signal.SIGSEGV)
+
+
+def test_an_end_in_the_middle_is_called_an_end(library_that_goes_wrong: str) -> None:
+    with Target("crashes.py", library_that_goes_wrong, "end") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            said = gdb.command("memtrace on")
+            assert re.search(r"^memtrace: the process (has )?ended", said, re.M), said
+            assert "Python Exception" not in said, said
+            assert gdb.command("print 6 * 7") == "$1 = 42\n"
+        target.wait(returncode=3)
