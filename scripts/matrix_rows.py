@@ -5,6 +5,7 @@ print the rows of all places as a table.
     matrix_rows.py reference DIRECTORY         record what the version comparison compares with
     matrix_rows.py run [--oracle] PLACE FILE   test, a row for each gdb and interpreter, to FILE
     matrix_rows.py show FILE…                  print the table; exits with 1 if anything failed
+    matrix_rows.py count FILE…                 print numbers: passed, failed, skipped or not had
 
 Which interpreters: tests/shared/interpreters.py says, and the variables that it reads. Which
 gdbs: MEMTRACE_GDBS (paths, separated by colons), else /usr/bin/gdb. The build to test:
@@ -209,13 +210,21 @@ def record_reference(directory: Path) -> None:
 # ---- showing ------------------------------------------------------------------------------
 
 
+def totals_of(row: Row) -> tuple[int, int, int]:
+    """Passed, failed, skipped; a row that could not be had is one that is skipped."""
+    if "absent" in row:
+        return 0, 0, 1
+    if "cells" not in row:
+        return 0, len(row["failures"]), 0
+    passed, failed, skipped = map(sum, zip(*row["cells"].values()))
+    return passed, failed, skipped
+
+
 def outcome_of(row: Row) -> str:
     """A row in a few words."""
     if "absent" in row:
         return str(row["absent"])
-    totals = [sum(cell[n] for cell in row.get("cells", {}).values()) for n in range(3)]
-    lost = 0 if "cells" in row else len(row["failures"])
-    return f"{totals[0]} passed, {totals[1] + lost} failed, {totals[2]} skipped"
+    return "{} passed, {} failed, {} skipped".format(*totals_of(row))
 
 
 def cell_text(cell: "list[int] | None") -> str:
@@ -263,8 +272,21 @@ def notes(rows: list[Row]) -> Iterator[str]:
         yield f"skipped: {reason} ({', '.join(dict.fromkeys(places))})"
 
 
+def read_rows(files: list[Path]) -> list[Row]:
+    return [json.loads(line) for file in files if file.exists() for line in open(file)]
+
+
+def count(files: list[Path]) -> int:
+    totals = [totals_of(row) for row in read_rows(files)]
+    if not totals:
+        print(0, 1, 0)  # nothing ran, nor said why not
+        return 1
+    print(*map(sum, zip(*totals)))
+    return 0
+
+
 def show(files: list[Path]) -> int:
-    rows = [json.loads(line) for file in files if file.exists() for line in open(file)]
+    rows = read_rows(files)
     if not rows:
         print("no row")
         return 1
@@ -281,14 +303,15 @@ def main() -> int:
     run.add_argument("--oracle", action="store_true")
     run.add_argument("place")
     run.add_argument("file", type=Path)
-    verbs.add_parser("show").add_argument("files", type=Path, nargs="+")
+    for verb in ("show", "count"):
+        verbs.add_parser(verb).add_argument("files", type=Path, nargs="+")
     arguments = parser.parse_args()
     if arguments.verb == "reference":
         record_reference(arguments.directory)
     elif arguments.verb == "run":
         run_place(arguments.place, arguments.file, arguments.oracle)
     else:
-        return show(arguments.files)
+        return {"show": show, "count": count}[arguments.verb](arguments.files)
     return 0
 
 

@@ -8,11 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from processes import assert_free, changed_text, thread_count
-from session import BatchResult, GdbSession, build_directory, run_batch
+from processes import assert_free, changed_text, status, thread_count
+from session import BatchResult, GdbSession, build_directory, run_batch, slowness
 from targets import Target, interpreter, python_program
 
 USABLE = "print 6 * 7"
@@ -140,8 +141,10 @@ def test_a_job_stopped_process() -> None:
             reason="is stopped by job control",
             remedy=f"shell kill -CONT {target.pid}",
         )
-        # It stops again by itself, as soon as it is scheduled.
-        os.waitid(os.P_PID, target.pid, os.WSTOPPED | os.WNOWAIT)
+        # gdb lets go of it with a stop that it must first run to take; nothing tells when it has.
+        deadline = time.monotonic() + 10 * slowness()
+        while status(target.pid)["State"][0] != "T":
+            assert time.monotonic() < deadline, status(target.pid)["State"]
         os.kill(target.pid, signal.SIGCONT)
         assert target.finish() == "1"
 
