@@ -65,7 +65,8 @@ def in_sleep():
         result = libc.clock_nanosleep(1, 0, ctypes.byref(second), None)
         check(result == 0, f"clock_nanosleep gave {result}")
         elapsed = time.monotonic() - begin
-        check(0.5 <= elapsed < 10, f"slept {elapsed} s")
+        # What gdb stopped it for counts: on a busy machine that is many seconds.
+        check(0.5 <= elapsed < 100, f"slept {elapsed} s")
 
 
 def in_bytecode():
