@@ -12,6 +12,9 @@
  * code's events are switched off and on again, which arms all of its locations anew; those
  * that are neither site nor marked disable themselves again.
  *
+ * Other tools. Events and DISABLE are each tool's own, but for a slip of the interpreter's, which
+ * watch_plan goes round. restart_events() by another tool has each location answer once more.
+ *
  * Frames that run at install are reached by walking them; generators and tasks suspended
  * then report PY_RESUME or PY_THROW.
  *
@@ -65,6 +68,8 @@ struct hooks {
     uint32_t generation; // of the options that its events were set by
     bool seen;           // at the present look at all interpreters
     bool asked;          // a pending call of ours waits there
+    // Code may be silent that answered DISABLE in an earlier recording, under other options.
+    bool may_be_silent;
     struct hooks *next;
 };
 
@@ -136,6 +141,14 @@ static int local_events(const struct mt_plan *plan)
     return event_bits[INSTRUCTION] | (plan->is_generator ? event_bits[PY_RETURN] : 0);
 }
 
+static bool watch_plan(const struct hooks *hooks, struct mt_plan *plan, PyCodeObject *code)
+{
+    if (!watch_code(hooks, code, local_events(plan)))
+        return false;
+    mt_code_keep_instruction_tools(code);
+    return true;
+}
+
 // The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
 // (3.12 shares the code of a few frozen modules between interpreters: it has its events in the
 // first one that runs it.)
@@ -143,10 +156,13 @@ static struct mt_plan *traced_plan(PyCodeObject *code)
 {
     struct mt_plan *plan = mt_verdict_plan(code);
 
-    if (!plan || plan->watched)
+    if (plan && plan->watched)
         return plan;
+    mt_code_restore_instruction_tools(code);
+    if (!plan)
+        return NULL;
     struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
-    if (!hooks || hooks->tool_id < 0 || !watch_code(hooks, code, local_events(plan)))
+    if (!hooks || hooks->tool_id < 0 || !watch_plan(hooks, plan, code))
         return NULL;
     plan->watched = hooks->number;
     return plan;
@@ -471,6 +487,11 @@ static enum mt_status install_here(struct hooks *hooks)
             remove_here(hooks);
             return mt_status_set(MT_REFUSED, "sys.monitoring refused our callbacks");
         }
+        // Giving the tool id back does not bring disabled places back: the interpreter compares
+        // a code object's events with those it had when it last ran.
+        if (hooks->may_be_silent)
+            call_monitoring("restart_events", "()");
+        hooks->may_be_silent = true;
     }
     hooks->generation = mt_verdict.generation;
     watch_running_frames(hooks);
@@ -522,7 +543,7 @@ static struct hooks *make_hooks(const struct mt_interpreter *interpreter)
     hooks->interp = interpreter->state;
     hooks->id = interpreter->id;
     hooks->tool_id = -1;
-    hooks->asked = false;
+    hooks->asked = hooks->may_be_silent = false;
     return hooks;
 }
 

@@ -6,6 +6,13 @@
 #include <string.h>
 #include "status.h"
 
+#if MT_HAVE_MONITORING
+#undef _PyGC_FINALIZED
+#define Py_BUILD_CORE
+#include <internal/pycore_instruments.h>
+#undef Py_BUILD_CORE
+#endif
+
 #if PY_VERSION_HEX >= 0x03090000
 // For tracing_possible (3.9), the count and the list of threads (3.11), garbage collector and slots
 // in code objects. The public header defines this macro for older extensions.
@@ -189,6 +196,65 @@ bool mt_code_slot_is_cell(PyCodeObject *code, int slot)
 #endif
 }
 
+#if MT_HAVE_MONITORING
+
+// Is the instruction at a code unit one that INSTRUCTION events are made at?
+static bool is_instrumented(PyCodeObject *code, Py_ssize_t unit)
+{
+    const _PyCoMonitoringData *data = code->_co_monitoring;
+    uint8_t opcode = _PyCode_CODE(code)[unit].op.code;
+
+    if (opcode == INSTRUMENTED_LINE && data->lines) {
+#if PY_VERSION_HEX >= 0x030e0000
+        // 3.14: as many bytes an entry as the lines need, the opcode first (gh-127682).
+        opcode = data->lines->data[unit * data->lines->bytes_per_entry];
+#else
+        opcode = data->lines[unit].original_opcode;
+#endif
+    }
+    return opcode == INSTRUMENTED_INSTRUCTION;
+}
+
+// Tools that the table names anywhere.
+static uint8_t known_tools(PyCodeObject *code, const uint8_t *tools)
+{
+    uint8_t known = 0;
+
+    for (Py_ssize_t unit = 0; unit < Py_SIZE(code); unit++)
+        known |= tools[unit];
+    return known;
+}
+
+void mt_code_restore_instruction_tools(PyCodeObject *code)
+{
+    _PyCoMonitoringData *data = code->_co_monitoring;
+    uint8_t active = data ? data->active_monitors.tools[PY_MONITORING_EVENT_INSTRUCTION] : 0;
+
+    if (!active)
+        return;
+    // Freed by the interpreter, with the code object.
+    if (!data->per_instruction_tools)
+        data->per_instruction_tools = PyMem_Calloc(1, (size_t)Py_SIZE(code));
+    uint8_t *tools = data->per_instruction_tools;
+    uint8_t forgotten = tools ? active & (uint8_t)~known_tools(code, tools) : 0;
+    // Where such a tool has said DISABLE, the place is not instrumented any more.
+    for (Py_ssize_t unit = 0; forgotten && unit < Py_SIZE(code); unit++) {
+        if (is_instrumented(code, unit))
+            tools[unit] |= forgotten;
+    }
+}
+
+void mt_code_keep_instruction_tools(PyCodeObject *code)
+{
+    const _PyCoMonitoringData *data = code->_co_monitoring;
+
+    // A table that is there has ours.
+    if (data && !data->per_instruction_tools)
+        mt_code_restore_instruction_tools(code);
+}
+
+#endif
+
 /* ---- the interpreter ----------------------------------------------------------------------- */
 
 enum mt_status mt_interpreter_ready(void)
@@ -337,6 +403,35 @@ PyFrameObject *mt_generator_frame_object(PyObject *object)
 #else
     return ((PyGenObject *)object)->gi_frame;
 #endif
+}
+
+// ---- audit hooks -----------------------------------------------------------------------------
+
+// Ours in the list. The interpreter frees the list's entries at its end, but for this one, which
+// is taken out before (tracer.c).
+static _Py_AuditHookEntry audit_entry;
+
+void mt_audit_listen(Py_AuditHookFunction hook)
+{
+    _Py_AuditHookEntry **end = &_PyRuntime.audit_hook_head;
+
+    while (*end && *end != &audit_entry)
+        end = &(*end)->next;
+    if (*end)
+        return;
+    audit_entry = (_Py_AuditHookEntry){.hookCFunction = hook};
+    *end = &audit_entry;
+}
+
+void mt_audit_unlisten(void)
+{
+    _Py_AuditHookEntry **link = &_PyRuntime.audit_hook_head;
+
+    while (*link && *link != &audit_entry)
+        link = &(*link)->next;
+    // Its own `next` stays: somebody may be going through the list.
+    if (*link)
+        *link = audit_entry.next;
 }
 
 mt_eval_function mt_eval_get(PyInterpreterState *interp)

@@ -225,6 +225,18 @@ int mt_code_slot_count(PyCodeObject *code);
 PyObject *mt_code_slot_name(PyCodeObject *code, int slot);
 bool mt_code_slot_is_cell(PyCodeObject *code, int slot);
 
+#if MT_HAVE_MONITORING
+/* The interpreter's table of tools that have INSTRUCTION events of a code object, by place. Where
+ * one tool has them it keeps none; and when a second one asks for any event of that code it makes
+ * one without the first (seen on 3.12 to 3.15), which gets no INSTRUCTION events any more.
+ *
+ * Before we ask for ours: give other tools back theirs. */
+void mt_code_restore_instruction_tools(PyCodeObject *code);
+
+/* After that: have a table, so that ours are in it when a second tool comes. */
+void mt_code_keep_instruction_tools(PyCodeObject *code);
+#endif
+
 /* ---- the interpreter ----------------------------------------------------------------------- */
 
 /* MT_OK, or MT_FINALIZING with a detail text: not initialised, or shutting down. */
@@ -299,6 +311,17 @@ static inline void mt_trace_frame(PyFrameObject *object, bool trace)
 {
     object->f_trace_opcodes = trace;
     object->f_trace_lines = !trace;
+#if PY_VERSION_HEX < 0x030a0000
+    // The line that a traced frame is on: left as a frame has it that never was traced, because
+    // the next tracer takes a resumed generator to come from there.
+    if (!trace && !object->f_trace)
+        object->f_lineno = object->f_code->co_firstlineno;
+#endif
+}
+
+static inline bool mt_trace_is_marked(const PyFrameObject *object)
+{
+    return object->f_trace_opcodes && !object->f_trace_lines;
 }
 
 /* The interpreter's frame evaluation function (PEP 523). MT_EVAL_FUNCTION defines `name`, to
@@ -347,6 +370,11 @@ void mt_interpreter_each_object(PyInterpreterState *interp,
 /* The frame object of a suspended generator, coroutine or async generator, borrowed; NULL: it
  * has none, or `object` is something else. */
 PyFrameObject *mt_generator_frame_object(PyObject *object);
+
+/* Put a hook at the end of the interpreter's list of audit hooks (PEP 578), and take it out again.
+ * One at a time: the list's entry is ours. */
+void mt_audit_listen(Py_AuditHookFunction hook);
+void mt_audit_unlisten(void);
 
 mt_eval_function mt_eval_get(PyInterpreterState *interp);
 void mt_eval_set(PyInterpreterState *interp, mt_eval_function function);
