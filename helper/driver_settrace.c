@@ -25,6 +25,13 @@
  * it is given is set in its fields, without a switch of thread states: a thread state of ours in
  * there would be in the way of Py_EndInterpreter().
  *
+ * Other tools. There is room for one trace function a thread. A thread that another tool has is
+ * left to it. A tool that comes later is heard before it takes a slot (tracer.h): the frames of
+ * that thread are given back as they would be without us, because a frame that reports its
+ * instructions to us would report no lines to it. When a slot is found empty again, the thread is
+ * covered anew: right after the call that emptied it where that was on the main thread (a pending
+ * call), and at the next call (3.8 to 3.10) or audited function otherwise.
+ *
  * Everything here runs under the GIL. Fields of thread states are set directly, because
  * PyEval_SetTrace raises an audit event, which can run code of the program. */
 
@@ -33,13 +40,13 @@
 #if !MT_HAVE_MONITORING
 
 #include <errno.h>
-#include "activation.h"
 #include "driver.h"
 #include "engine.h"
 #include "interpreter.h"
 #include "ring.h"
 #include "status.h"
 #include "throttle.h"
+#include "tracer.h"
 
 // What is ours in one interpreter. Outlives it, until another one has its address: `id` tells.
 struct hooks {
@@ -52,6 +59,12 @@ struct hooks {
     // How many threads the interpreter has ever made, and had when we last looked at them all.
     const uint64_t *threads_made;
     uint64_t threads_seen;
+    // Somebody was about to set or clear a thread's trace slot since we last looked at them all;
+    // the thread of the last who was (compared only); and threads that another tool then held.
+    bool slots_changed;
+    PyThreadState *changing_thread;
+    uint32_t held;
+    bool generators_marked; // 3.11: suspended generators may carry our marks
     struct hooks *next;
 };
 
@@ -132,11 +145,12 @@ static bool is_foreign(PyThreadState *tstate)
 }
 
 // Make sure that a thread about to run traced code has our trace function.
-static bool claim(PyThreadState *tstate)
+static bool claim(struct hooks *hooks, PyThreadState *tstate)
 {
     if (is_foreign(tstate)) {
         mt_control->lost_foreign_tracer++;
-        mt_control->tracer_holder = (uintptr_t)mt_trace_function(tstate);
+        // Nobody told of it: by its fields, as we do it?
+        hooks->slots_changed |= !hooks->held;
         return false;
     }
     if (!mt_trace_function(tstate))
@@ -168,16 +182,15 @@ static void for_each_thread(PyInterpreterState *interp, each_thread *each, void 
         each(tstate, context);
 }
 
-// Ask for opcode events in the traced frames that a thread runs already, if `on`; take our
-// flags off all of its frames otherwise.
-static void mark_running_frames(PyThreadState *tstate, bool on)
+// Ask for opcode events in the traced frames that a thread runs already.
+static void mark_running_frames(PyThreadState *tstate)
 {
     PyFrameObject *object = mt_tstate_frame_object(tstate);
 
     while (object) {
         PyCodeObject *code = mt_frame_code(mt_frame_of_object(object));
-        bool traced = on && code && mt_verdict_plan(code);
-        if (traced || object->f_trace_opcodes)
+        bool traced = code && mt_verdict_plan(code);
+        if (traced || mt_trace_is_marked(object))
             mt_trace_frame(object, traced);
         PyFrameObject *back = mt_frame_object_back(object);
         Py_DECREF(object);
@@ -185,10 +198,35 @@ static void mark_running_frames(PyThreadState *tstate, bool on)
     }
 }
 
+static void unmark_running_frames(PyThreadState *tstate)
+{
+    for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
+        PyFrameObject *object = mt_frame_object(frame);
+        if (object && mt_trace_is_marked(object))
+            mt_trace_frame(object, false);
+    }
+}
+
+static void unmark_suspended(PyObject *object, void *context)
+{
+    PyFrameObject *frame = mt_generator_frame_object(object);
+
+    if (frame && mt_trace_is_marked(frame))
+        mt_trace_frame(frame, false);
+}
+
+// Nothing leads to suspended generators but the garbage collector.
+static void unmark_generators(struct hooks *hooks)
+{
+    if (hooks->generators_marked)
+        mt_interpreter_each_object(hooks->interp, unmark_suspended, NULL);
+    hooks->generators_marked = false;
+}
+
 static void cover(PyThreadState *tstate)
 {
     mt_trace_set(tstate, on_trace);
-    mark_running_frames(tstate, true);
+    mark_running_frames(tstate);
     mt_trace_enable_all(tstate, true);
 }
 
@@ -231,6 +269,102 @@ static void cover_interpreter(const struct mt_interpreter *interpreter, void *co
 static __attribute__((noinline)) void cover_new_interpreters(void)
 {
     mt_interpreters_look(cover_interpreter, NULL);
+}
+
+// ---- other tools ---------------------------------------------------------------------------
+
+// A thread that another tool holds: its frames are as they would be without us.
+static void leave(struct hooks *hooks, PyThreadState *tstate)
+{
+    unmark_running_frames(tstate);
+    unmark_generators(hooks);
+    hooks->held++;
+    mt_control->tracer_threads++;
+    mt_control->tracer_holder = (uintptr_t)mt_trace_function(tstate);
+    mt_tracer_describe(tstate, mt_control->tracer, sizeof mt_control->tracer);
+}
+
+// Before a look at the threads of one interpreter.
+static void forget_held(struct hooks *hooks)
+{
+    mt_control->tracer_threads -= hooks->held;
+    hooks->held = 0;
+}
+
+// In a look: may go on. `slots_changed` stays where it can't be said yet what becomes of one.
+static void look_at_slot(PyThreadState *tstate, void *context)
+{
+    struct hooks *hooks = context;
+    bool changed = !mt_trace_function(tstate) || tstate == hooks->changing_thread;
+
+    if (is_foreign(tstate))
+        leave(hooks, tstate);
+    else if (changed && tstate->tracing)
+        // Within a hook of the program's that is asked first, or within the tool's own function:
+        // the interpreter goes on to tell the tool of this event when that returns.
+        hooks->slots_changed = true;
+    else if (changed)
+        cover(tstate); // the tool has left, or was not allowed to come
+}
+
+static int look_later(void *unused);
+
+static __attribute__((noinline)) void look_at_slots(struct hooks *hooks)
+{
+    hooks->slots_changed = false;
+    forget_held(hooks);
+    // No wait here: see cover_new_threads.
+    if (!try_each_thread(hooks->interp, look_at_slot, hooks, 0))
+        hooks->slots_changed = true;
+    if (hooks->slots_changed)
+        Py_AddPendingCall(look_later, NULL);
+    else
+        hooks->changing_thread = NULL;
+}
+
+static int look_later(void *unused)
+{
+    struct hooks *hooks = mt_engine_on ? find_hooks(PyThreadState_Get()->interp) : NULL;
+
+    if (hooks && hooks->slots_changed)
+        look_at_slots(hooks);
+    return 0;
+}
+
+// Just before this thread's slot is set or cleared, by whomever.
+static void on_slot_change(PyThreadState *tstate)
+{
+    struct hooks *hooks = find_hooks(tstate->interp);
+
+    if (!mt_engine_on) {
+        mt_tracer_unlisten(); // a forked child
+        return;
+    }
+    if (!hooks)
+        return;
+    if (is_foreign(tstate)) {
+        uint32_t cut = mt_thread_self ? mt_engine_interrupt(mt_thread_self) : 0;
+        mt_control->lost_foreign_tracer += cut ? cut : 1; // it was in a call at least
+    } else {
+        unmark_running_frames(tstate);
+        unmark_generators(hooks);
+    }
+    hooks->changing_thread = tstate;
+    hooks->slots_changed = true;
+    Py_AddPendingCall(look_later, NULL);
+}
+
+static void on_audit(PyThreadState *tstate)
+{
+    struct hooks *hooks = mt_engine_on ? find_hooks(tstate->interp) : NULL;
+
+    if (!hooks)
+        return;
+    if (hooks->slots_changed)
+        look_at_slots(hooks);
+    // Started by a thread that another tool holds, so that nobody met it.
+    if (threads_appeared(hooks))
+        cover_new_threads(hooks);
 }
 
 // ---- events --------------------------------------------------------------------------------
@@ -278,8 +412,10 @@ static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObje
     // Whoever sees the frame later finds it as it would be without us. A generator is marked
     // again when it resumes; not so where a delegated throw() resumes it without a CALL event
     // and no evaluation function sees that either.
-    if (!suspended || !MT_CALLS_SHARE_C_STACK)
+    if (!suspended || !MT_CALLS_SHARE_C_STACK || hooks->held)
         mt_trace_frame(object, false);
+    else
+        hooks->generators_marked = true;
     mt_engine_return(thread, frame, suspended);
 }
 
@@ -398,6 +534,8 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     struct mt_thread *thread = mt_thread_get();
     if (!thread || thread->busy)
         return mt_eval_call(next, tstate, frame, throw_flag);
+    if (hooks->slots_changed)
+        look_at_slots(hooks);
     if (MT_CALLS_SHARE_C_STACK) {
         if (!mt_trace_function(tstate)) {
             cover(tstate);
@@ -408,7 +546,7 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 
     PyCodeObject *code = mt_frame_code(frame);
     bool before = mt_trace_enabled(tstate);
-    bool traced = code && mt_verdict_plan(code) && claim(tstate);
+    bool traced = code && mt_verdict_plan(code) && claim(hooks, tstate);
     // A profiler, or another tracer, needs its events everywhere.
     bool others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, traced || others, on_trace);
@@ -419,30 +557,24 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     PyObject *result = mt_eval_call(next, tstate, frame, throw_flag);
     others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, mt_engine_on ? before || others : others, on_trace);
+    if (hooks->slots_changed && mt_engine_on)
+        look_at_slots(hooks);
     return result;
 }
 
 // ---- switching on and off ---------------------------------------------------------------------
 
-struct count {
-    uint32_t threads, foreign;
-};
-
-static void install_thread(PyThreadState *tstate, void *context)
+static void install_thread(PyThreadState *tstate, void *hooks)
 {
-    struct count *count = context;
-
-    if (!is_foreign(tstate)) {
+    if (is_foreign(tstate))
+        leave(hooks, tstate);
+    else
         cover(tstate);
-        return;
-    }
-    count->foreign++;
-    mt_control->tracer_holder = (uintptr_t)mt_trace_function(tstate);
 }
 
 static void install_interpreter(const struct mt_interpreter *interpreter, void *context)
 {
-    struct count *count = context;
+    uint32_t *threads = context;
     struct hooks *hooks = make_hooks(interpreter);
 
     if (!hooks || !mt_verdict_cover(hooks->interp)) {
@@ -450,8 +582,11 @@ static void install_interpreter(const struct mt_interpreter *interpreter, void *
         return;
     }
     hooks->threads_seen = *hooks->threads_made;
-    count->threads += interpreter->threads;
-    for_each_thread(hooks->interp, install_thread, count);
+    *threads += interpreter->threads;
+    forget_held(hooks);
+    hooks->slots_changed = false;
+    hooks->changing_thread = NULL;
+    for_each_thread(hooks->interp, install_thread, hooks);
 }
 
 static void install_eval(const struct mt_interpreter *interpreter, void *unused)
@@ -462,35 +597,57 @@ static void install_eval(const struct mt_interpreter *interpreter, void *unused)
         set_eval(hooks);
 }
 
+// Of all threads, those that another tool does not hold.
+static uint32_t recorded_of(uint32_t threads)
+{
+    return threads > mt_control->tracer_threads ? threads - (uint32_t)mt_control->tracer_threads
+                                                : 0;
+}
+
+// What the person is told where another tool holds some of the threads.
+static void report_tracer(uint32_t threads)
+{
+    if (mt_control->tracer_threads)
+        mt_status_set(MT_OK,
+                      "%u of %u threads left alone: another tool has the only place for a tracer "
+                      "there: %s. Recording begins there when it stops",
+                      (unsigned)mt_control->tracer_threads, threads, mt_control->tracer);
+}
+
+static enum mt_status refuse(void)
+{
+    return mt_status_set(MT_TRACER_PRESENT,
+                         "another tool has the only place for a tracer that %s: %s. Stop it, then "
+                         "try again",
+                         mt_control->tracer_threads == 1 ? "the thread has"
+                                                         : "each of the threads has",
+                         mt_control->tracer);
+}
+
 enum mt_status mt_driver_install(uint32_t *ret_threads)
 {
-    struct count count = {0, 0};
+    uint32_t threads = 0;
 
     // The main one, which outlives the others, comes first: the quickest path looks at it.
     PyInterpreterState *first = PyInterpreterState_Main();
     make_hooks(&(struct mt_interpreter){first, PyInterpreterState_GetID(first), 0});
-    mt_interpreters_look(install_interpreter, &count);
-    *ret_threads = count.threads > count.foreign ? count.threads - count.foreign : 0;
-    if (!*ret_threads && count.foreign)
-        return mt_status_set(MT_TRACER_PRESENT,
-                             "another tracer (a debugger or coverage tool, function %#llx) holds "
-                             "the only trace slot of every thread: stop it, then try again",
-                             (unsigned long long)mt_control->tracer_holder);
+    mt_interpreters_look(install_interpreter, &threads);
+    *ret_threads = recorded_of(threads);
+    if (!*ret_threads && mt_control->tracer_threads)
+        return refuse();
     if (!MT_CALLS_SHARE_C_STACK)
         mt_interpreters_look(install_eval, NULL);
-    if (count.foreign)
-        return mt_status_set(MT_OK,
-                             "%u threads are left alone: another tracer (function %#llx) "
-                             "holds their trace slot",
-                             count.foreign, (unsigned long long)mt_control->tracer_holder);
+    mt_tracer_listen(on_slot_change, on_audit);
+    report_tracer(threads);
     return MT_OK;
 }
 
 void mt_driver_refresh(void)
 {
-    struct count count = {0, 0};
+    uint32_t threads = 0;
 
-    mt_interpreters_look(install_interpreter, &count);
+    mt_interpreters_look(install_interpreter, &threads);
+    report_tracer(threads);
 }
 
 static void remove_thread(PyThreadState *tstate, void *context)
@@ -500,15 +657,7 @@ static void remove_thread(PyThreadState *tstate, void *context)
         return;
     mt_trace_set(tstate, NULL);
     mt_trace_enable_all(tstate, tstate->c_profilefunc != NULL);
-    mark_running_frames(tstate, false);
-}
-
-static void unmark_suspended(PyObject *object, void *context)
-{
-    PyFrameObject *frame = mt_generator_frame_object(object);
-
-    if (frame && frame->f_trace_opcodes && !frame->f_trace_lines)
-        mt_trace_frame(frame, false);
+    unmark_running_frames(tstate);
 }
 
 static void remove_interpreter(const struct mt_interpreter *interpreter, void *context)
@@ -520,14 +669,14 @@ static void remove_interpreter(const struct mt_interpreter *interpreter, void *c
     for_each_thread(hooks->interp, remove_thread, NULL);
     hooks->starting = 0;
     reset_eval(hooks);
-    // Generators that are suspended carry our marks too (3.11), and nothing leads to them but the
-    // garbage collector.
-    if (MT_CALLS_SHARE_C_STACK && mt_activation_any())
-        mt_interpreter_each_object(hooks->interp, unmark_suspended, NULL);
+    unmark_generators(hooks);
+    forget_held(hooks);
+    hooks->slots_changed = false;
 }
 
 void mt_driver_remove(void)
 {
+    mt_tracer_unlisten();
     mt_interpreters_look(remove_interpreter, NULL);
 }
 

@@ -182,3 +182,16 @@ void mt_engine_return(struct mt_thread *thread, mt_frame *frame, bool suspended)
     else
         set_call(thread, NULL, NULL, 0);
 }
+
+uint32_t mt_engine_interrupt(struct mt_thread *thread)
+{
+    uint32_t cut = thread->call_count;
+
+    while (thread->pending_count)
+        mt_pending_pop(thread);
+    thread->call_count = 0;
+    thread->hit_frame = NULL;
+    thread->unsettled = false;
+    set_call(thread, NULL, NULL, 0);
+    return cut;
+}

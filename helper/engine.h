@@ -38,6 +38,10 @@ void mt_engine_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *p
  * not traced. */
 struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame);
 
+/* Another tool had the thread: how its calls and stores went on was not seen. Forget them all;
+ * the number of calls that this cuts in two. */
+uint32_t mt_engine_interrupt(struct mt_thread *thread);
+
 /* The call returns, is unwound, or (`suspended`) yields. */
 void mt_engine_return(struct mt_thread *thread, mt_frame *frame, bool suspended);
 

@@ -38,6 +38,7 @@ enum {
     MT_CONTROL_BYTES = 64 * 1024,
     MT_REQUEST_BYTES = 32 * 1024,
     MT_DETAIL_BYTES = 512,
+    MT_TRACER_BYTES = 256,
     MT_BUFFER_BYTES_MIN = 1024 * 1024, /* smallest buffer-size accepted */
     MT_HIT_MAX = 16,                   /* breakpoints that one event can hit */
     MT_VALUE_BYTES_MAX = 512,          /* upper bound of set memtrace value-size */
@@ -332,7 +333,7 @@ struct mt_control {
     uint64_t lost_no_packet;      /* every packet was open or held definitions */
     uint64_t lost_pending;        /* stores nested deeper than the pending stack */
     uint64_t lost_definitions;    /* definitions without room */
-    uint64_t lost_foreign_tracer; /* calls that ran under another tracer */
+    uint64_t lost_foreign_tracer; /* calls that ran, whole or in part, under another tracer */
     uint64_t lost_activations;    /* activations whose number was forgotten */
     uint64_t lost_plans;          /* calls of code whose plan could not be made */
     uint64_t defs_bytes;          /* of definitions */
@@ -344,7 +345,8 @@ struct mt_control {
     /* Because of max-overhead: changes not recorded while sites were thinned; sites and code
      * objects of which nothing more is recorded. */
     uint64_t left_out, disabled;
-    uint64_t spare_counters[6];
+    uint64_t tracer_threads; /* that another tracer holds, when last looked (CPython <= 3.11) */
+    uint64_t spare_counters[5];
 
     /* Mailbox. gdb writes `request` (text, see service.c), then request_number = done_number
      * + 1 with release; the helper writes status and detail, then done_number with release. */
@@ -358,6 +360,8 @@ struct mt_control {
 
     struct mt_hit hit;
     struct mt_layout layout;
+
+    char tracer[MT_TRACER_BYTES]; /* the last other tracer that was met, for a person, or "" */
 };
 
 _Static_assert(sizeof(struct mt_control) <= MT_CONTROL_BYTES, "control block outgrew its page");

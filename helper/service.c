@@ -119,6 +119,8 @@ enum mt_status mt_service_carry_out(void)
     mt_control->detail[0] = '\0';
     enum mt_status status = dispatch(mt_control->request);
     mt_control->status = status;
+    if (!mt_engine_on && mt_control->state == MT_STATE_ARMED)
+        __atomic_store_n(&mt_control->state, MT_STATE_OFF, __ATOMIC_RELEASE); // it was refused
     // Pairs with the plugin's reading done_number before status and detail.
     __atomic_store_n(&mt_control->done_number, number, __ATOMIC_RELEASE);
     return status;

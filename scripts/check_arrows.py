@@ -45,7 +45,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"plan_names"},
     {"plan_flow"},
     {"plan_opcodes"},
-    {"ring", "defs", "frame", "layout", "pyobject", "request", "compile"},
+    {"ring", "defs", "frame", "tracer", "layout", "pyobject", "request", "compile"},
     {"diff", "overhead"},
 ]
 C_READER_LAYERS: list[set[str]] = [

@@ -27,6 +27,7 @@ PACKET_BYTES = 64 * 1024
 CONTROL_BYTES = 64 * 1024
 REQUEST_BYTES = 32 * 1024
 DETAIL_BYTES = 512
+TRACER_BYTES = 256
 BUFFER_BYTES_MIN = 1024 * 1024
 HIT_MAX = 16
 VALUE_BYTES_MAX = 512
@@ -300,7 +301,8 @@ class Control(ctypes.LittleEndianStructure):
         ("interpreters_left_out", c_uint64 * LEFT_OUT_MAX),
         ("left_out", c_uint64),
         ("disabled", c_uint64),
-        ("spare_counters", c_uint64 * 6),
+        ("tracer_threads", c_uint64),
+        ("spare_counters", c_uint64 * 5),
         ("request_number", c_uint32),
         ("done_number", c_uint32),
         ("status", c_uint32),
@@ -310,6 +312,7 @@ class Control(ctypes.LittleEndianStructure):
         ("request", c_char * REQUEST_BYTES),
         ("hit", Hit),
         ("layout", Layout),
+        ("tracer", c_char * TRACER_BYTES),
     ]
 
 
@@ -398,6 +401,7 @@ CONSTANTS: Dict[str, str] = {
     "CONTROL_BYTES": "MT_CONTROL_BYTES",
     "REQUEST_BYTES": "MT_REQUEST_BYTES",
     "DETAIL_BYTES": "MT_DETAIL_BYTES",
+    "TRACER_BYTES": "MT_TRACER_BYTES",
     "BUFFER_BYTES_MIN": "MT_BUFFER_BYTES_MIN",
     "HIT_MAX": "MT_HIT_MAX",
     "VALUE_BYTES_MAX": "MT_VALUE_BYTES_MAX",

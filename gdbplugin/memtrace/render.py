@@ -37,7 +37,7 @@ LOSSES = {
     "lost_no_packet": "events found no room: every packet was in use (set memtrace buffer-size)",
     "lost_pending": "stores were nested too deeply to wait for their outcome",
     "lost_definitions": "definitions found no room (set memtrace buffer-size)",
-    "lost_foreign_tracer": "calls ran under another tracer",
+    "lost_foreign_tracer": "calls ran, wholly or in part, under another tracer",
     "lost_activations": "calls lost their number",
     "lost_interpreters": "subinterpreters are not recorded (they have a GIL of their own, or no "
     "room in their code objects)",
@@ -135,6 +135,8 @@ def losses(control: Optional[abi.Control], totals: abi.Totals) -> List[str]:
         for field, meaning in LOSSES.items():
             if getattr(control, field):
                 lines.append(f"{getattr(control, field)} {meaning}")
+        if control.tracer_threads:
+            lines.append(holder(control))
     elif totals.discarded:
         lines.append(f"{totals.discarded} events were discarded while recording")
     if totals.torn:
@@ -148,6 +150,13 @@ def notes(found: List[Tuple[int, str]]) -> List[str]:
     if len(found) > NOTES_MAX:
         lines.insert(0, f"{len(found) - NOTES_MAX} earlier notes of this kind")
     return lines
+
+
+def holder(control: abi.Control) -> str:
+    """Who has the trace slot of threads, which keeps them from being recorded."""
+    count = control.tracer_threads
+    noun = "1 thread" if count == 1 else f"{count} threads"
+    return f"{noun} whose only place for a tracer another tool has: {abi.text(control.tracer)}"
 
 
 def _value(text: Optional[str]) -> str:

@@ -61,8 +61,10 @@ def _process(current: session.Session, control: Control) -> Iterator[Row]:
     yield "Process", f"{control.pid}, {text(control.program)}"
     yield "Python", f"{' '.join(text(control.python_version).split())}, {text(control.soabi)}"
     yield "Driver", text(control.driver)
-    if control.tracer_holder:
-        yield "Other tracer", f"{control.tracer_holder:#x}: its code is not recorded"
+    if control.tracer_threads:
+        yield "Other tool", f"{text(control.tracer)}, not recorded until it stops: see Losses"
+    elif text(control.tracer):
+        yield "Other tool", f"{text(control.tracer)}, has stopped: recorded again"
 
 
 def _events(
