@@ -36,6 +36,8 @@ PARTS = ("programs", "start", "memory", "gdb", "growth", "peers")
 PROGRAM_MODES = (
     "full",
     "full, mutations off",
+    "full, --skip-var i",
+    "full, max-overhead 2x",
     "full --all",
     "--only one function",
     "--only nothing",
@@ -97,7 +99,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, found: list[Interpreter]) -> None:
         self._options = options
         self._plan = QUICK if options.quick else FULL
-        seconds = self._plan.seconds + 3600 * options.long
+        seconds = options.seconds or self._plan.seconds + 3600 * options.long
         self._jobs = Jobs(options.lib, options.out / "work", seconds)
         self._found = found
         self._floors: dict[str, str] = {}
@@ -370,6 +372,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="two minutes instead of twenty")
     parser.add_argument("--long", action="store_true", help="also what takes hours: 10^9 events")
+    parser.add_argument("--seconds", type=float, help="begin nothing after so long")
     parser.add_argument("--repeat", type=int, help="rounds at most (a bound in time is kept too)")
     parser.add_argument("--out", type=Path, default=_ROOT / "build" / "bench", help="folder")
     parser.add_argument("--lib", type=Path, required=True, help="folder of the helpers")

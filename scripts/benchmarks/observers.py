@@ -70,6 +70,8 @@ def _break_false(subject):
 _MODES = {
     "full": _full,
     "full, mutations off": lambda subject: _full(subject) + ["mutations=0"],
+    "full, --skip-var i": lambda subject: _full(subject) + ["skip-var=i"],
+    "full, max-overhead 2x": lambda subject: _full(subject) + ["max-overhead=200"],
     "full --all": lambda subject: ["all=1"],
     "--only one function": lambda subject: ["only=" + helpers.literal(subject.one)],
     "--only nothing": lambda subject: ["only=no-such-file-of-the-benchmark.py"],

@@ -26,6 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that one quick run of one program wrote."""
     folder = tmp_path_factory.mktemp("bench")
     command = [str(ROOT / "scripts" / "bench"), "--quick", "--repeat", "1"]
+    command += ["--seconds", "500"]  # of a busy machine
     command += ["--programs", "loops", "--pythons", PYTHON, "--out", str(folder)]
     # Without the peers: they come from PyPI, which a test must not need.
     command += ["--parts", "programs,start,memory,gdb,growth"]
@@ -45,11 +46,13 @@ def test_every_mode_of_memtrace_is_measured_beside_the_floors(result: dict[str, 
     assert {mode for mode, row in rows.items() if "why" in row} == set()
     floors = [mode for mode in rows if mode.startswith("floor: ")]
     assert len(floors) == 2
-    for mode in ("full", "full, mutations off", "full --all", "--only one function"):
+    some = ("full, mutations off", "full, --skip-var i", "full, max-overhead 2x", "full --all")
+    for mode in ("full", *some, "--only one function"):
         assert rows[mode]["events"] > 0, mode
     for mode in ("--only nothing", "break, never written", "break, condition false"):
         assert rows[mode]["events"] == 0, mode
     assert rows["--only one function"]["events"] < rows["full"]["events"]
+    assert rows["full, --skip-var i"]["events"] < rows["full"]["events"]
     for row in rows.values():
         assert row["ratio"]["n"] == 1
         assert row["untraced_s"] > 0 and row["observed_s"] > 0
@@ -124,6 +127,24 @@ def test_a_figure_that_is_missed_names_the_interpreter() -> None:
     row = figures._at_most("cost", {"3.11.2": 1.0, "3.12.1": 2.0}, 1.5)
     assert row["met"] is False
     assert "3.12.1" in row["why"] and "3.11.2" not in row["why"]
+
+
+def test_memory_that_is_missed_says_what_the_interpreter_keeps() -> None:
+    def row(how: str, mib: int) -> dict[str, Any]:
+        counts = {"codes": 1, "events": 1, "outside_buffer_bytes": mib << 20}
+        return {"interpreter": "3.13.0", "how": how, **counts}
+
+    found: dict[str, Any] = {
+        "interpreters": [],
+        "programs": [],
+        "growth": [],
+        "event_size": [],
+        "attached": {"on": [], "last": []},
+        "memory": [row("full", 20), row("store floor", 13)],
+    }
+    figure = figures.table(found)[-1]
+    assert figure["met"] is False
+    assert figure["why"].endswith("the floor alone, on 3.13.0: 13.0 MiB")
 
 
 def test_growth_is_flat_up_to_a_tenth() -> None:
