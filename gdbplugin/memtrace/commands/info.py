@@ -67,9 +67,7 @@ def _process(current: session.Session, control: Control) -> Iterator[Row]:
         yield "Other tool", f"{text(control.tracer)}, has stopped: recorded again"
 
 
-def _events(
-    control: Optional[Control], totals: Totals, notes: List[str]
-) -> Iterator[Row]:
+def _events(control: Optional[Control], totals: Totals, notes: List[str]) -> Iterator[Row]:
     if not totals.events:
         yield "Events", "none"
     else:
