@@ -1,9 +1,10 @@
 /* Numbers of activations: which call a frame's address stands for.
  *
  * A table from frame address to number. A call enters it at its first event and leaves it
- * when it returns; a suspended generator stays. Serialised by the GIL. Memory is mapped,
- * not malloc'ed, and bounded: beyond MT_ACTIVATIONS_MAX live calls one is forgotten, which
- * is counted (lost_activations): it goes on under a new number. */
+ * when it returns; a suspended generator stays. Serialised by the GIL; without it (sharing.h)
+ * any thread may call, but for the last two: alone (guard.h). Memory is mapped, not malloc'ed,
+ * and bounded: beyond MT_ACTIVATIONS_MAX live calls one is forgotten, which is counted
+ * (lost_activations): it goes on under a new number. */
 #ifndef MT_ACTIVATION_H
 #define MT_ACTIVATION_H
 

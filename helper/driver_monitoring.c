@@ -26,7 +26,14 @@
  *
  * Callbacks are objects with a vectorcall slot of their own: the cheapest thing that
  * sys.monitoring can call. All under the GIL. sys.monitoring's functions are builtins; the
- * only thing they can run of the program's is an audit hook. */
+ * only thing they can run of the program's is an audit hook.
+ *
+ * Without the GIL. Callbacks run on any thread at once; the rest on that of the service. The main
+ * interpreter alone is recorded, and plans are under mt_sharing_lock, or alone (guard.h).
+ * sys.monitoring stops the world by itself whenever it changes code. Switching a code's events
+ * off and on again would lose what other threads do in between: so what comes behind a site
+ * whose outcome may have to be waited for is marked before the code's events are first switched
+ * on. */
 
 #include "frame.h"
 
@@ -35,8 +42,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 #include "driver.h"
 #include "engine.h"
+#include "guard.h"
 #include "interpreter.h"
 #include "plan_cache.h"
 #include "ring.h"
@@ -149,23 +158,15 @@ static bool watch_plan(const struct hooks *hooks, struct mt_plan *plan, PyCodeOb
     return true;
 }
 
-// The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
-// (3.12 shares the code of a few frozen modules between interpreters: it has its events in the
-// first one that runs it.)
-static struct mt_plan *traced_plan(PyCodeObject *code)
+static bool is_watched(const struct mt_plan *plan)
 {
-    struct mt_plan *plan = mt_verdict_plan(code);
+    // Acquire pairs with the release in note_watched: the events are on.
+    return __atomic_load_n(&plan->watched, __ATOMIC_ACQUIRE) != 0;
+}
 
-    if (plan && plan->watched)
-        return plan;
-    mt_code_restore_instruction_tools(code);
-    if (!plan)
-        return NULL;
-    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
-    if (!hooks || hooks->tool_id < 0 || !watch_plan(hooks, plan, code))
-        return NULL;
-    plan->watched = hooks->number;
-    return plan;
+static void note_watched(struct mt_plan *plan, const struct hooks *hooks)
+{
+    __atomic_store_n(&plan->watched, hooks->number, __ATOMIC_RELEASE); // pairs with is_watched
 }
 
 // Code of an interpreter that is gone, or (`hooks`) that goes quiet.
@@ -213,13 +214,116 @@ static bool mark_after(struct mt_plan *plan, const struct mt_site *site)
 // Arm every location of the code anew, so that the one behind the site reports.
 static __attribute__((noinline)) void arm_after(struct mt_plan *plan, const struct mt_site *site)
 {
-    if (!mark_after(plan, site))
+    // Without the GIL it has been marked before.
+    if (MT_FREE_THREADED || !mark_after(plan, site))
         return; // it reports already
     struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
     if (!hooks)
         return;
     watch_code(hooks, plan->code, 0);
     watch_code(hooks, plan->code, local_events(plan));
+}
+
+#if MT_FREE_THREADED
+
+static uint32_t watching; // threads that switch a code's events on; atomic
+static bool removing;     // none may begin to. Written alone
+
+// Mark what comes behind every site whose outcome may have to be waited for: all but the plain
+// stores of locals, which can't fail, unless a breakpoint's hit is to be shown.
+static void mark_all_after(struct mt_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->site_count; i++) {
+        const struct mt_site *site = &plan->sites[i];
+        bool is_plain = site->op == MT_SITE_STORE_FAST || site->op == MT_SITE_DELETE_FAST;
+        if (!site->muted && (site->watch || !is_plain))
+            mark_after(plan, site);
+    }
+}
+
+// Events may be switched on. Breakpoints may be others. Alone.
+static void prepare_watching(void *unused)
+{
+    (void)unused;
+    removing = false;
+    mt_plan_cache_each_plan(mark_all_after);
+}
+
+// Mark, and note that this thread is about to switch events on. False: they go off everywhere.
+static bool begin_watching(struct mt_plan *plan)
+{
+    __atomic_fetch_add(&watching, 1, __ATOMIC_ACQ_REL);
+    mt_sharing_lock();
+    bool begins = !removing;
+    if (begins)
+        mark_all_after(plan);
+    mt_sharing_unlock();
+    if (!begins)
+        __atomic_fetch_sub(&watching, 1, __ATOMIC_ACQ_REL);
+    return begins;
+}
+
+static void end_watching(void)
+{
+    __atomic_fetch_sub(&watching, 1, __ATOMIC_ACQ_REL);
+}
+
+static void forbid_watching(void *unused)
+{
+    (void)unused;
+    removing = true;
+}
+
+// No thread switches events on any more, or a second has passed.
+static void stop_watching(void)
+{
+    mt_guard_alone(forbid_watching, NULL);
+    for (int tries = 0; tries < 1000 && __atomic_load_n(&watching, __ATOMIC_ACQUIRE); tries++) {
+        // They may wait for this thread to let the world be stopped.
+        Py_BEGIN_ALLOW_THREADS
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+        Py_END_ALLOW_THREADS
+    }
+}
+
+static void allow_watching(void)
+{
+    mt_guard_alone(prepare_watching, NULL);
+}
+
+#else
+
+static bool begin_watching(struct mt_plan *plan)
+{
+    return true;
+}
+
+static void end_watching(void) {}
+
+static void stop_watching(void) {}
+
+static void allow_watching(void) {}
+
+#endif
+
+// The plan of code that a call is about to run, with its instructions watched. NULL: not traced.
+// (3.12 shares the code of a few frozen modules between interpreters: it has its events in the
+// first one that runs it.)
+static struct mt_plan *traced_plan(PyCodeObject *code)
+{
+    struct mt_plan *plan = mt_verdict_plan(code);
+
+    if (plan && is_watched(plan))
+        return plan;
+    mt_code_restore_instruction_tools(code);
+    if (!plan || !begin_watching(plan))
+        return NULL;
+    struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
+    bool watched = hooks && hooks->tool_id >= 0 && watch_plan(hooks, plan, code);
+    if (watched)
+        note_watched(plan, hooks);
+    end_watching();
+    return watched ? plan : NULL;
 }
 
 static void look_at_interpreters(void);
@@ -231,10 +335,8 @@ static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code
     if (mt_interpreters_appeared())
         look_at_interpreters();
     mt_frame *frame = mt_frame_current(mt_tstate_self());
-    struct mt_plan *plan = thread->call.frame == frame && thread->call.plan &&
-                                   thread->call.plan->code == code
-                               ? thread->call.plan
-                               : mt_engine_enter(thread, frame);
+    struct mt_plan *plan = mt_thread_is_in(thread, frame, code) ? thread->call.plan
+                                                                : mt_engine_enter(thread, frame);
     if (!plan)
         return Py_NewRef(disable);
     if (mt_pending_unsettled(thread, frame)) {
@@ -279,8 +381,8 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
     if (__builtin_expect(thread && !thread->unsettled && !mt_interpreters_appeared(), 1)) {
         mt_frame *frame = mt_frame_current(mt_tstate_self());
         uint32_t unit = (uint32_t)offset / 2;
-        if (thread->quick_frame == frame && thread->call.plan->code == code &&
-            unit < thread->site_units && thread->site_at[unit]) {
+        if (thread->quick_frame == frame && thread->call_code == code &&
+            mt_thread_is_fresh(thread) && unit < thread->site_units && thread->site_at[unit]) {
             struct mt_site *site = &thread->call.plan->sites[thread->site_at[unit] - 1];
             if (mt_store_scalar(thread, frame, site))
                 Py_RETURN_NONE;
@@ -444,18 +546,96 @@ static bool register_callbacks(const struct hooks *hooks, bool on)
     return done;
 }
 
-// Watch the traced code of every frame that runs in any thread of the interpreter.
-static void watch_running_frames(const struct hooks *hooks)
+// Code that is to be seen to, found while the world stands still.
+struct codes {
+    const struct hooks *hooks;
+    PyCodeObject **list; // owned references, `count` of them; recursion only once
+    size_t count, capacity;
+};
+
+static bool add_code(struct codes *codes, PyCodeObject *code)
 {
-    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(hooks->interp); tstate;
+    if (codes->count && codes->list[codes->count - 1] == code)
+        return true;
+    if (codes->count == codes->capacity) {
+        size_t capacity = codes->capacity ? 2 * codes->capacity : 256;
+        PyCodeObject **list = PyMem_RawRealloc(codes->list, capacity * sizeof *list);
+        if (!list)
+            return false;
+        codes->list = list;
+        codes->capacity = capacity;
+    }
+    Py_INCREF(code);
+    codes->list[codes->count++] = code;
+    return true;
+}
+
+static void collect_running(void *argument)
+{
+    struct codes *codes = argument;
+
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(codes->hooks->interp); tstate;
          tstate = PyThreadState_Next(tstate)) {
         for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
             PyCodeObject *code = mt_frame_code(frame);
-            if (code && !mt_code_is_shim(code))
-                traced_plan(code);
+            // Without memory for the rest, that is reached when it is next called.
+            if (code && !mt_code_is_shim(code) && !add_code(codes, code))
+                return;
         }
     }
 }
+
+// Watch the traced code of every frame that runs in any thread of the interpreter.
+static void watch_running_frames(const struct hooks *hooks)
+{
+    struct codes codes = {.hooks = hooks};
+
+    mt_guard_alone(collect_running, &codes);
+    for (size_t i = 0; i < codes.count; i++) {
+        traced_plan(codes.list[i]);
+        Py_DECREF(codes.list[i]);
+    }
+    PyMem_RawFree(codes.list);
+}
+
+// Switch the events of single code objects off.
+#if MT_FREE_THREADED
+
+static void collect_one(PyCodeObject *code, struct mt_plan *plan, struct mt_remains *remains,
+                        void *codes)
+{
+    // Code without references is just being freed, by a thread that is stopped in the middle.
+    if (!Py_REFCNT(code) || add_code(codes, code))
+        plan->watched = 0;
+}
+
+static void collect_watched(void *argument)
+{
+    struct codes *codes = argument;
+
+    mt_plan_cache_each_watched(codes->hooks->number, collect_one, codes);
+}
+
+static void unwatch_all(struct hooks *hooks)
+{
+    struct codes codes = {.hooks = hooks};
+
+    mt_guard_alone(collect_watched, &codes);
+    for (size_t i = 0; i < codes.count; i++) {
+        watch_code(hooks, codes.list[i], 0);
+        Py_DECREF(codes.list[i]);
+    }
+    PyMem_RawFree(codes.list);
+}
+
+#else
+
+static void unwatch_all(struct hooks *hooks)
+{
+    mt_plan_cache_each_watched(hooks->number, unwatch, hooks);
+}
+
+#endif
 
 static int global_events(void)
 {
@@ -470,8 +650,9 @@ static void remove_here(struct hooks *hooks)
         return;
     call_monitoring("set_events", "(ii)", hooks->tool_id, 0);
     register_callbacks(hooks, false);
+    stop_watching();
     // free_tool_id leaves the events of single code objects in place up to 3.13 (gh-127033).
-    mt_plan_cache_each_watched(hooks->number, unwatch, hooks);
+    unwatch_all(hooks);
     call_monitoring("free_tool_id", "(i)", hooks->tool_id);
     hooks->tool_id = -1;
 }
@@ -494,15 +675,18 @@ static enum mt_status install_here(struct hooks *hooks)
         hooks->may_be_silent = true;
     }
     hooks->generation = mt_verdict.generation;
+    allow_watching();
     watch_running_frames(hooks);
     return MT_OK;
 }
 
-// Options changed. Code that is not traced any more goes quiet; code that answered DISABLE at its
-// start is asked again.
+// Options changed. Code that is not traced any more goes quiet (without the GIL: at its next
+// events, when it answers DISABLE); code that answered DISABLE at its start is asked again.
 static void refresh_here(struct hooks *hooks)
 {
-    mt_plan_cache_each_watched(hooks->number, unwatch_unless_traced, hooks);
+    allow_watching();
+    if (!MT_FREE_THREADED)
+        mt_plan_cache_each_watched(hooks->number, unwatch_unless_traced, hooks);
     call_monitoring("restart_events", "()");
     hooks->generation = mt_verdict.generation;
     watch_running_frames(hooks);

@@ -11,6 +11,33 @@ const struct mt_value mt_value_redacted = {.tag = MT_TAG_REDACTED};
 
 // ---- breakpoints --------------------------------------------------------------------------------
 
+#if MT_FREE_THREADED
+// One hit at a time: control->hit is the stopped thread's until it goes on. Waiting for it lets
+// the world be stopped.
+static PyMutex hit_lock;
+
+static void lock_hit(void)
+{
+    PyMutex_Lock(&hit_lock);
+}
+
+static void unlock_hit(void)
+{
+    PyMutex_Unlock(&hit_lock);
+}
+
+void mt_emit_forked(void)
+{
+    hit_lock = (PyMutex){0};
+}
+#else
+static void lock_hit(void) {}
+
+static void unlock_hit(void) {}
+
+void mt_emit_forked(void) {}
+#endif
+
 // memtrace_hook_hit is what gdb's breakpoint is on.
 void mt_emit_hit(struct mt_thread *thread, mt_frame *frame)
 {
@@ -21,9 +48,11 @@ void mt_emit_hit(struct mt_thread *thread, mt_frame *frame)
     thread->hit.tid = thread->ring.tid;
     thread->hit.tstate = (uintptr_t)PyThreadState_Get();
     thread->hit.frame = (uintptr_t)frame;
+    lock_hit();
     mt_control->hit = thread->hit;
     memtrace_hook_hit();
     mt_control->hit.count = 0;
+    unlock_hit();
     errno = saved_errno;
 }
 

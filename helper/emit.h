@@ -30,6 +30,9 @@ void mt_emit(struct mt_thread *thread, mt_frame *frame, struct mt_emission *even
 /* The thread stops here for gdb, with thread->hit filled in. */
 void mt_emit_hit(struct mt_thread *thread, mt_frame *frame);
 
+/* In a forked child: nobody is in a hit. */
+void mt_emit_forked(void);
+
 extern const struct mt_value mt_value_absent, mt_value_redacted;
 
 /* A value for an event: `space` filled, or a constant where there is nothing to show. NULL

@@ -5,6 +5,7 @@
 #include "activation.h"
 #include "emit.h"
 #include "filter.h"
+#include "guard.h"
 #include "plan_cache.h"
 #include "throttle.h"
 #include "watch.h"
@@ -18,14 +19,16 @@ static struct mt_value_options value_options;
 
 // ---- configuration -----------------------------------------------------------------------
 
-enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
-{
-    enum mt_status status = mt_verdict_init();
+struct change {
+    const struct mt_request *request;
+    bool fresh;
+};
 
-    if (status == MT_OK)
-        status = mt_watch_configure(request);
-    if (status != MT_OK)
-        return status;
+static void put_in_force(void *argument)
+{
+    const struct change *change = argument;
+    const struct mt_request *request = change->request;
+
     mt_filter_configure(request);
     mt_plan_cache_configure(request->plan_bytes);
     mt_throttle_configure(request->max_overhead);
@@ -34,9 +37,23 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
     mt_verdict.all = request->record;
     mt_verdict.rebound = request->rebound;
     mt_verdict.mutations = request->mutations;
-    if (fresh)
+    if (change->fresh)
         mt_activation_reset();
     mt_verdict_expire();
+}
+
+enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
+{
+    if (MT_FREE_THREADED && request->max_overhead)
+        return mt_status_set(MT_REFUSED, "max-overhead can't be kept in a CPython without the "
+                                         "GIL: set memtrace max-overhead 0");
+    enum mt_status status = mt_verdict_init();
+
+    if (status == MT_OK)
+        status = mt_watch_configure(request);
+    if (status != MT_OK)
+        return status;
+    mt_guard_alone(put_in_force, &(struct change){request, fresh});
     return MT_OK;
 }
 
@@ -47,10 +64,16 @@ void mt_engine_renew(void)
     mt_verdict_renew();
 }
 
-void mt_engine_stop(void)
+static void stop(void *unused)
 {
+    (void)unused;
     mt_engine_on = false;
     mt_thread_close_all();
+}
+
+void mt_engine_stop(void)
+{
+    mt_guard_alone(stop, NULL);
     mt_watch_clear();
     mt_control->breakpoints_armed = 0;
 }
@@ -61,6 +84,10 @@ static inline void set_call(struct mt_thread *thread, mt_frame *frame, struct mt
                             uint32_t activation)
 {
     thread->call = (struct mt_call){frame, plan, activation};
+    thread->call_code = plan ? plan->code : NULL;
+#if MT_FREE_THREADED
+    thread->plans_died = __atomic_load_n(&mt_plans_died, __ATOMIC_RELAXED);
+#endif
     thread->quick_frame = NULL;
     if (plan && !plan->is_wide && !mt_throttle_on) {
         thread->quick_frame = frame;
@@ -100,11 +127,13 @@ static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *fra
                                          const struct mt_argument *argument)
 {
     struct mt_scalar value;
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&argument->def_id, __ATOMIC_ACQUIRE);
 
-    return argument->plain && argument->def_id &&
+    return argument->plain && def_id &&
            mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) &&
            value.tag != MT_TAG_ABSENT &&
-           mt_ring_append_scalars(&thread->ring, MT_NEW, argument->def_id, thread->call.activation,
+           mt_ring_append_scalars(&thread->ring, MT_NEW, def_id, thread->call.activation,
                                   nothing, nothing, value) != 0;
 }
 
@@ -114,6 +143,7 @@ static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_
     struct mt_value space;
     PyObject *object = mt_frame_slot(frame, argument->slot);
 
+    // Of a call that has just begun: nobody else has the cell yet.
     if (object && argument->is_cell && PyCell_Check(object))
         object = PyCell_GET(object);
     if (!object)

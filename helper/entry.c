@@ -27,6 +27,7 @@
 #include "memtrace.h"
 #include "ring.h"
 #include "service.h"
+#include "sharing.h"
 #include "status.h"
 
 #define TEXT_OF(token) #token
@@ -39,6 +40,7 @@ static void after_fork_in_child(void)
 {
     int saved_errno = errno;
 
+    mt_sharing_unlock();
     mt_service_forked();
     errno = saved_errno;
 }
@@ -55,7 +57,8 @@ struct mt_control *memtrace_open(uint64_t buffer_bytes)
     mt_status_init(mt_control->detail);
     mt_service_describe(); // before a request: it tells gdb who holds the GIL
     if (!fork_handled)
-        fork_handled = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+        fork_handled =
+            pthread_atfork(mt_sharing_lock, mt_sharing_unlock, after_fork_in_child) == 0;
     errno = saved_errno;
     return mt_control;
 }

@@ -37,8 +37,9 @@ static void find_library(void)
         const char *prefix = sys_text(prefixes[i]);
         library_dirs[i][0] = '\0';
         if (prefix && strlen(prefix) + 64 < sizeof library_dirs[i])
-            snprintf(library_dirs[i], sizeof library_dirs[i], "%s/%s/python%d.%d", prefix,
-                     i && lib ? lib : "lib", PY_MAJOR_VERSION, PY_MINOR_VERSION);
+            snprintf(library_dirs[i], sizeof library_dirs[i], "%s/%s/python%d.%d%s", prefix,
+                     i && lib ? lib : "lib", PY_MAJOR_VERSION, PY_MINOR_VERSION,
+                     MT_FREE_THREADED ? "t" : "");
     }
 }
 

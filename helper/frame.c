@@ -27,7 +27,9 @@
 
 bool mt_frame_begins(mt_frame *frame)
 {
-#if PY_VERSION_HEX >= 0x030d0000
+#if PY_VERSION_HEX >= 0x030e0000
+    return mt_frame_offset(frame) <= mt_frame_code(frame)->_co_firsttraceable * 2;
+#elif PY_VERSION_HEX >= 0x030d0000
     PyCodeObject *code = mt_frame_code(frame);
     return frame->instr_ptr <= _PyCode_CODE(code) + code->_co_firsttraceable;
 #elif PY_VERSION_HEX >= 0x030b0000
@@ -72,6 +74,8 @@ mt_frame *mt_frame_back(mt_frame *frame)
 }
 
 /* ---- code objects ------------------------------------------------------------------------ */
+
+#if !MT_FREE_THREADED
 
 // Index of our word in co_extra, the same in every interpreter; -1 before it was asked for.
 static Py_ssize_t extra_index = -1;
@@ -140,6 +144,8 @@ bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
     return true;
 }
 
+#endif /* !MT_FREE_THREADED */
+
 void mt_code_trim(PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030c0000
@@ -196,7 +202,7 @@ bool mt_code_slot_is_cell(PyCodeObject *code, int slot)
 #endif
 }
 
-#if MT_HAVE_MONITORING
+#if MT_HAVE_MONITORING && !MT_FREE_THREADED
 
 // Is the instruction at a code unit one that INSTRUCTION events are made at?
 static bool is_instrumented(PyCodeObject *code, Py_ssize_t unit)

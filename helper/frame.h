@@ -12,6 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "memtrace.h"
+#include "sharing.h"
+
+#ifdef Py_GIL_DISABLED
+_Static_assert(MT_FREE_THREADED, "the helper of a build without the GIL has its own locks");
+#else
+_Static_assert(!MT_FREE_THREADED, "with the GIL nothing else is locked");
+#endif
 
 #if PY_VERSION_HEX < 0x03080000 || PY_VERSION_HEX >= 0x03100000
 #error "memtrace knows CPython 3.8 to 3.15"
@@ -98,7 +105,10 @@ static inline PyObject *mt_frame_namespace(mt_frame *frame)
 /* Offset in bytes of the instruction that is about to run or runs; -1 before the first. */
 static inline int mt_frame_offset(mt_frame *frame)
 {
-#if PY_VERSION_HEX >= 0x030d0000
+#if PY_VERSION_HEX >= 0x030e0000
+    // 3.14: without the GIL each thread may run a copy of its own (gh-115999).
+    return (int)((char *)frame->instr_ptr - (char *)_PyFrame_GetBytecode(frame));
+#elif PY_VERSION_HEX >= 0x030d0000
     return (int)((char *)frame->instr_ptr - (char *)_PyCode_CODE(mt_frame_code(frame)));
 #elif PY_VERSION_HEX >= 0x030b0000
     return (int)((char *)frame->prev_instr - (char *)_PyCode_CODE(frame->f_code));
@@ -206,11 +216,18 @@ static inline mt_frame *mt_frame_current(PyThreadState *tstate)
 
 /* A word of ours in each code object, and what is called with it when the code dies. The first
  * is for the calling thread's interpreter; each other one has to be covered too, before code of
- * its own is given a word. False: its slots are in use otherwise. */
+ * its own is given a word. False: its slots are in use otherwise. Without the GIL
+ * (code_words.c): `get` for code that the thread runs, `set` under mt_sharing_lock. */
 enum mt_status mt_code_extra_init(freefunc destroy);
 bool mt_code_extra_cover(PyInterpreterState *interp);
 uintptr_t mt_code_extra_get(PyCodeObject *code);
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
+/* Now and then, where the world may be stopped: give memory back. */
+#if MT_FREE_THREADED
+void mt_code_extra_tidy(void);
+#else
+static inline void mt_code_extra_tidy(void) {}
+#endif
 
 /* Give back what the interpreter keeps for tracing a code object, and makes again when it is
  * traced again: in 3.11 a table of lines, 2 or 4 bytes for each code unit. */
@@ -225,7 +242,11 @@ int mt_code_slot_count(PyCodeObject *code);
 PyObject *mt_code_slot_name(PyCodeObject *code, int slot);
 bool mt_code_slot_is_cell(PyCodeObject *code, int slot);
 
-#if MT_HAVE_MONITORING
+#if MT_FREE_THREADED
+// That table can't be touched: other threads run the code.
+static inline void mt_code_restore_instruction_tools(PyCodeObject *code) {}
+static inline void mt_code_keep_instruction_tools(PyCodeObject *code) {}
+#elif MT_HAVE_MONITORING
 /* The interpreter's table of tools that have INSTRUCTION events of a code object, by place. Where
  * one tool has them it keeps none; and when a second one asks for any event of that code it makes
  * one without the first (seen on 3.12 to 3.15), which gets no INSTRUCTION events any more.

@@ -147,6 +147,8 @@ static uint32_t copy_list(struct mt_interpreter *ret, uint32_t max, bool *ret_in
     for (PyInterpreterState *interp = PyInterpreterState_Head(); interp;
          interp = PyInterpreterState_Next(interp)) {
         enum condition condition = condition_of(interp);
+        if (MT_FREE_THREADED && interp != PyThreadState_Get()->interp && condition == RECORDABLE)
+            condition = OTHER_GIL;
         int64_t id = PyInterpreterState_GetID(interp);
         *ret_incomplete |= condition == INCOMPLETE;
         if (condition == RECORDABLE && count < max)

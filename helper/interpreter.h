@@ -4,7 +4,8 @@
  * Recorded are those that share the GIL which the calling thread holds: all of them up to 3.11,
  * and from 3.12 on those that were not given a GIL of their own (PEP 684). Plans, activations and
  * definitions are one for the process and rely on that one GIL; the others are left out, and
- * counted.
+ * counted. Without the GIL the calling thread's is recorded alone, and those that come later are
+ * counted when options change.
  *
  * Under the GIL. An interpreter that shares it stays whole while it is held, but may be about to
  * end. */
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "memtrace.h"
+#include "sharing.h"
 
 /* An interpreter at the moment of a look. */
 struct mt_interpreter {
@@ -39,7 +41,7 @@ extern int64_t mt_interpreters_seen;
  * mt_interpreters_look() has run. */
 static inline bool mt_interpreters_appeared(void)
 {
-    return *mt_interpreters_made != mt_interpreters_seen;
+    return !MT_FREE_THREADED && *mt_interpreters_made != mt_interpreters_seen;
 }
 
 #endif

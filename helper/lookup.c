@@ -160,7 +160,7 @@ static bool hash_key(PyObject *key, Py_hash_t *ret)
     int items = KEY_ITEMS;
     /* Nearly always: a name, whose hash was needed before. */
     if (PyUnicode_CheckExact(key)) {
-        *ret = ((PyASCIIObject *)key)->hash;
+        *ret = mt_pyobject_known_hash(key);
         if (*ret != -1)
             return true;
     }
@@ -205,13 +205,33 @@ enum mt_found mt_lookup_dict(PyObject *dict, PyObject *key, PyObject **ret)
 
 static void set_unreadable(struct mt_target *ret)
 {
-    *ret = (struct mt_target){.found = MT_UNREADABLE};
+    ret->found = MT_UNREADABLE;
+    ret->object = NULL;
+    ret->certain = false;
 }
 
 static void set_found(struct mt_target *ret, PyObject *object, bool certain)
 {
-    *ret = (struct mt_target){
-        .found = object ? MT_FOUND : MT_ABSENT, .object = object, .certain = certain};
+    ret->found = object ? MT_FOUND : MT_ABSENT;
+    ret->object = object;
+    ret->certain = certain;
+}
+
+/* Nothing is known, and nothing held. */
+static void begin(struct mt_target *ret)
+{
+    *ret = (struct mt_target){.found = MT_UNREADABLE};
+}
+
+/* Hold what is looked into still, until mt_lookup_done. False: it can't be had. */
+static bool hold(struct mt_target *ret, PyObject *object)
+{
+#if MT_FREE_THREADED
+    if (!mt_guard_begin(object))
+        return false;
+    ret->guards++;
+#endif
+    return true;
 }
 
 /* A store into a dict with a plain key can't fail, unless an unknown __eq__ is in its way. */
@@ -223,24 +243,44 @@ static void target_in_dict(PyObject *dict, PyObject *key, struct mt_target *ret)
 
 void mt_lookup_name(PyObject *namespace_, PyObject *name, struct mt_target *ret)
 {
-    if (PyDict_CheckExact(namespace_))
+    begin(ret);
+    if (PyDict_CheckExact(namespace_) && hold(ret, namespace_))
         target_in_dict(namespace_, name, ret);
-    else
-        set_unreadable(ret);
+}
+
+void mt_lookup_cell(PyObject *cell, struct mt_target *ret)
+{
+    begin(ret);
+    if (hold(ret, cell))
+        set_found(ret, PyCell_GET(cell), true);
 }
 
 /* ---- attributes ----------------------------------------------------------------------------- */
 
-/* What the type's MRO has by that name (borrowed), or NULL. Runs no code: names of a type's
- * attributes are str, and the type's cache is the one that the store itself uses. */
+/* Without the GIL a reference of our own, which end_attribute gives back: another thread may
+ * change the class. It may wait for the types' lock: nothing is held still then. */
+#if MT_FREE_THREADED
+#define MT_TYPE_LOOKUP _PyType_LookupRef
+#else
+#define MT_TYPE_LOOKUP _PyType_Lookup
+#endif
+
+static void end_attribute(PyObject *attribute)
+{
+    if (MT_FREE_THREADED)
+        Py_XDECREF(attribute);
+}
+
+/* What the type's MRO has by that name (see end_attribute), or NULL. Runs no code: names of a
+ * type's attributes are str, and the type's cache is the one that the store itself uses. */
 static PyObject *type_attribute(PyTypeObject *type, PyObject *name)
 {
     if (!PyErr_Occurred())
-        return _PyType_Lookup(type, name);
+        return MT_TYPE_LOOKUP(type, name);
     /* On a miss of its cache _PyType_Lookup takes a pending exception for its own. */
     PyObject *error, *value, *traceback;
     PyErr_Fetch(&error, &value, &traceback);
-    PyObject *attribute = _PyType_Lookup(type, name);
+    PyObject *attribute = MT_TYPE_LOOKUP(type, name);
     PyErr_Restore(error, value, traceback);
     return attribute;
 }
@@ -253,7 +293,7 @@ static void target_in_member(PyObject *object, PyObject *descriptor, struct mt_t
     const int known_flags = READONLY | READ_RESTRICTED | PY_WRITE_RESTRICTED;
     /* A descriptor that was put into an unrelated class refuses the object. */
     if ((member->flags & ~known_flags) ||
-        !PyType_IsSubtype(Py_TYPE(object), PyDescr_TYPE(descriptor))) {
+        !PyType_IsSubtype(Py_TYPE(object), PyDescr_TYPE(descriptor)) || !hold(ret, object)) {
         set_unreadable(ret);
         return;
     }
@@ -282,17 +322,35 @@ static void target_in_class(PyTypeObject *class_, PyObject *name, struct mt_targ
         set_unreadable(ret);
         return;
     }
+    PyObject *descriptor = type_attribute(&PyType_Type, name);
+    bool through_descriptor = descriptor && Py_TYPE(descriptor)->tp_descr_set;
+    end_attribute(descriptor);
+    if (!hold(ret, dict)) {
+        set_unreadable(ret);
+        return;
+    }
     target_in_dict(dict, name, ret);
     /* __doc__, __module__ and the like are stored through a descriptor of type, most of
      * them into the class's dict after all. */
-    PyObject *descriptor = type_attribute(&PyType_Type, name);
-    if (descriptor && Py_TYPE(descriptor)->tp_descr_set) {
+    if (through_descriptor) {
         ret->certain = false;
         if (ret->found == MT_ABSENT)
             set_unreadable(ret);
     }
     if (mt_pyobject_type_is_immutable(class_))
         ret->certain = false;
+}
+
+/* Hold an object's own attributes still: the object, and the dict that it may have made of
+ * them, whose lock is the one that counts then. */
+static bool hold_instance(struct mt_target *ret, PyObject *object)
+{
+    if (!MT_FREE_THREADED)
+        return true;
+    if (!hold(ret, object))
+        return false;
+    PyObject *dict = mt_pyobject_instance_dict(object);
+    return !dict || hold(ret, dict);
 }
 
 /* An attribute of an object whose type uses object's own __setattr__. */
@@ -304,6 +362,13 @@ static void target_in_instance(PyObject *object, PyObject *name, struct mt_targe
             target_in_member(object, descriptor, ret);
         else
             set_unreadable(ret);
+        /* A member's is kept by the class, which the object keeps. */
+        end_attribute(descriptor);
+        return;
+    }
+    end_attribute(descriptor);
+    if (!hold_instance(ret, object)) {
+        set_unreadable(ret);
         return;
     }
     struct mt_table table;
@@ -320,6 +385,7 @@ static void target_in_instance(PyObject *object, PyObject *name, struct mt_targe
 void mt_lookup_attribute(PyObject *object, PyObject *name, struct mt_target *ret)
 {
     PyTypeObject *type = Py_TYPE(object);
+    begin(ret);
     if (!PyUnicode_CheckExact(name))
         set_unreadable(ret);
     else if (type == &PyType_Type)
@@ -354,15 +420,16 @@ static PyObject *byte_object(unsigned char byte)
 void mt_lookup_item(PyObject *container, PyObject *key, struct mt_target *ret)
 {
     PyTypeObject *type = Py_TYPE(container);
+    begin(ret);
     if (type == &PyDict_Type) {
-        target_in_dict(container, key, ret);
+        if (hold(ret, container))
+            target_in_dict(container, key, ret);
         return;
     }
     bool is_list = type == &PyList_Type, is_bytearray = type == &PyByteArray_Type;
-    if (!is_integer(key) || (!is_list && !is_bytearray && !mt_pyobject_is_deque_type(type))) {
-        set_unreadable(ret);
+    if (!is_integer(key) || (!is_list && !is_bytearray && !mt_pyobject_is_deque_type(type)) ||
+        !hold(ret, container))
         return;
-    }
     Py_ssize_t index = index_of(key, Py_SIZE(container));
     if (index < 0)
         set_found(ret, NULL, false);

@@ -5,19 +5,21 @@
  * namespace is looked up there again afterwards and read only if it is the same. One that
  * came out of an attribute or an item cannot be found again without running code: there, and
  * only there, the entry holds a reference for the duration of that one instruction (an
- * in-place operator: up to the store of its result). */
+ * in-place operator: up to the store of its result). Without the GIL that is so for cells and
+ * namespaces too: another thread may change what they hold between the look and the reading. */
 
 #include "pending.h"
 
 #include "emit.h"
 #include "lookup.h"
 #include "snapshot.h"
+#include "verdict.h"
 
 struct mt_pending *mt_pending_push(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                                    struct mt_site *site, enum mt_pending_what what)
 {
     if (thread->pending_count == MT_PENDING_MAX) {
-        mt_control->lost_pending++;
+        mt_sharing_count(&mt_control->lost_pending);
         return NULL;
     }
     struct mt_pending *pending = &thread->pending[thread->pending_count++];
@@ -26,36 +28,57 @@ struct mt_pending *mt_pending_push(struct mt_thread *thread, mt_frame *frame, st
     pending->frame = frame;
     pending->plan = plan;
     pending->site = site;
+    pending->serial = plan->serial;
     pending->activation = thread->call.activation;
     pending->has_key = pending->held = false;
     pending->container = NULL;
     return pending;
 }
 
-struct mt_pending *mt_pending_top(struct mt_thread *thread, const mt_frame *frame)
+// Is the entry of a frame at this address that of the frame that runs there? Without the GIL an
+// entry whose end was not seen may have outlived its plan.
+static bool is_alive(const struct mt_pending *pending, mt_frame *frame)
+{
+#if MT_FREE_THREADED
+    PyCodeObject *code = mt_frame_code(frame);
+    const struct mt_plan *plan = code ? mt_verdict_known(code) : NULL;
+    return plan && plan->serial == pending->serial;
+#else
+    return true;
+#endif
+}
+
+struct mt_pending *mt_pending_top(struct mt_thread *thread, mt_frame *frame)
 {
     if (!thread->pending_count)
         return NULL;
     struct mt_pending *top = &thread->pending[thread->pending_count - 1];
-    return top->frame == frame ? top : NULL;
+    return top->frame == frame && is_alive(top, frame) ? top : NULL;
 }
 
-void mt_pending_pop(struct mt_thread *thread)
+PyObject *mt_pending_take(struct mt_thread *thread)
 {
     struct mt_pending *pending = &thread->pending[--thread->pending_count];
     thread->unsettled = thread->pending_count || thread->hit_frame;
 
-    if (pending->held)
-        Py_XDECREF(pending->container);
+    return pending->held ? pending->container : NULL;
 }
 
-// The object that a plain name holds now, borrowed, or NULL: locals, cells and namespaces.
+void mt_pending_pop(struct mt_thread *thread)
+{
+    Py_XDECREF(mt_pending_take(thread));
+}
+
+// The object that a plain name holds now, borrowed, or NULL: locals, cells and namespaces
+// (without the GIL: locals, which alone are the thread's own).
 PyObject *mt_pending_variable(mt_frame *frame, const struct mt_site *site)
 {
     PyObject *object = NULL;
     // A call's site has the name of its container there, a store's its own.
     PyObject *name = site->base_object ? site->base_object : site->name_object;
 
+    if (MT_FREE_THREADED && site->scope != MT_LOCAL)
+        return NULL;
     switch (site->scope) {
     case MT_LOCAL: return mt_frame_slot(frame, site->slot);
     case MT_CELL:
@@ -112,7 +135,7 @@ static bool container_lives(const struct mt_pending *pending, mt_frame *frame)
 }
 
 void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
-                               struct mt_pending *pending, struct mt_site *site,
+                               struct mt_pending *pending, struct mt_site *site, bool hide,
                                const struct mt_value *key, bool done)
 {
     struct mt_snapshot after;
@@ -127,7 +150,7 @@ void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
                 .kind = MT_MUTATED,
                 .activation = pending->activation,
                 .old_value = &pending->old_value,
-                .new_value = mt_emit_capture(pending->container, site->redacted, &new_value),
+                .new_value = mt_emit_capture(pending->container, hide, &new_value),
                 .key = key,
             },
         .plan = pending->plan,
@@ -171,8 +194,17 @@ static void drop_stale(struct mt_thread *thread, const mt_frame *frame)
         mt_pending_pop(thread);
 }
 
+// Entries of a call that had this frame's address before.
+static void drop_dead(struct mt_thread *thread, mt_frame *frame)
+{
+    while (thread->pending_count && thread->pending[thread->pending_count - 1].frame == frame &&
+           !is_alive(&thread->pending[thread->pending_count - 1], frame))
+        mt_pending_pop(thread);
+}
+
 void mt_pending_settle(struct mt_thread *thread, mt_frame *frame)
 {
+    drop_dead(thread, frame);
     struct mt_pending *pending = mt_pending_top(thread, frame);
 
     // An operator's entry stays for its partner store; it can have one below it only from
@@ -181,7 +213,8 @@ void mt_pending_settle(struct mt_thread *thread, mt_frame *frame)
         if (pending->what == MT_PENDING_STORE)
             write_pending_store(thread, frame, pending);
         else if (container_lives(pending, frame))
-            mt_pending_write_mutation(thread, frame, pending, pending->site, NULL, true);
+            mt_pending_write_mutation(thread, frame, pending, pending->site,
+                                      pending->site->redacted, NULL, true);
         mt_pending_pop(thread);
     } else if (pending && pending->plan->sites[pending->site->partner].muted) {
         mt_pending_pop(thread); // since options changed; its store won't come
@@ -200,6 +233,7 @@ void mt_pending_raise(struct mt_thread *thread, mt_frame *frame)
     // What a call or operator changed before it failed, it changed.
     if (pending->container && container_lives(pending, frame))
         mt_pending_write_mutation(thread, frame, pending, pending->site,
+                                  pending->old_value.tag == MT_TAG_REDACTED,
                                   pending->has_key ? &pending->key : NULL, true);
     mt_pending_pop(thread);
 }
@@ -211,4 +245,5 @@ void mt_pending_end(struct mt_thread *thread, mt_frame *frame)
     drop_stale(thread, frame);
     while (mt_pending_top(thread, frame))
         mt_pending_pop(thread);
+    drop_dead(thread, frame);
 }

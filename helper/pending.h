@@ -40,9 +40,14 @@ struct mt_pending *mt_pending_push(struct mt_thread *thread, mt_frame *frame, st
                                    struct mt_site *site, enum mt_pending_what what);
 
 /* The innermost entry if it is this frame's, or NULL. */
-struct mt_pending *mt_pending_top(struct mt_thread *thread, const mt_frame *frame);
+struct mt_pending *mt_pending_top(struct mt_thread *thread, mt_frame *frame);
 
+/* The innermost entry is done with; what it held is given back. */
 void mt_pending_pop(struct mt_thread *thread);
+
+/* The same, but what it held is returned, for the caller to give back (new reference or NULL):
+ * where that must not happen at once, because it may run code of the program. */
+PyObject *mt_pending_take(struct mt_thread *thread);
 
 /* Remember a container, with a bounded snapshot, before an instruction that may change it.
  * NULL: no room. */
@@ -51,13 +56,13 @@ struct mt_pending *mt_pending_mutation(struct mt_thread *thread, mt_frame *frame
                                        enum mt_pending_what what, PyObject *container);
 
 /* Write MUTATED if the entry's container differs from its snapshot. `site`: what is named as
- * changed; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
+ * changed; `hide`: its contents are redacted; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
 void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
-                               struct mt_pending *pending, struct mt_site *site,
+                               struct mt_pending *pending, struct mt_site *site, bool hide,
                                const struct mt_value *key, bool done);
 
 /* The object that the plain name of a site holds now (a local, a cell, a name of a namespace),
- * borrowed, or NULL. */
+ * borrowed, or NULL. Without the GIL: of locals only. */
 PyObject *mt_pending_variable(mt_frame *frame, const struct mt_site *site);
 
 #endif

@@ -4,7 +4,8 @@
  * the target's old value and the new value are found, the line, the scope and the target's
  * name as the programmer wrote it, decompiled from the instructions before it. Made on
  * first sight of a code object, and kept with it as plan_cache.h says. Reading only: runs no
- * Python code. Creating needs the GIL and allocates with PyMem_RawMalloc. Opcodes differ
+ * Python code. Creating allocates with PyMem_RawMalloc and needs the GIL (without it: an attached
+ * thread, which it may detach for a moment). Opcodes differ
  * per CPython version: all of that is in plan_opcodes.c, nowhere else. */
 #ifndef MT_PLAN_H
 #define MT_PLAN_H
@@ -108,6 +109,7 @@ struct mt_plan {
                             without sites */
     bool is_wide;        /* too many sites for site_at: mt_plan_find_wide() */
     char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
+    uint64_t serial;     /* no other plan had, has or will have it (engine) */
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
     bool traced;         /* (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */

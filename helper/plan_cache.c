@@ -187,7 +187,9 @@ static void destroy_word(void *pointer)
     if (!plan)
         return;
     mt_thread_forget_plan(plan);
+    mt_sharing_lock();
     unlink_plan(plan);
+    mt_sharing_unlock();
     mt_plan_destroy(plan);
 }
 
@@ -198,12 +200,8 @@ enum mt_status mt_plan_cache_init(void)
 
 void mt_plan_cache_configure(size_t new_bytes_max)
 {
-#ifdef Py_GIL_DISABLED
-    // Other threads may be reading a plan while this one would drop it.
-    bytes_max = SIZE_MAX;
-#else
-    bytes_max = new_bytes_max;
-#endif
+    // Without the GIL other threads may be reading a plan while this one would drop it.
+    bytes_max = MT_FREE_THREADED ? SIZE_MAX : new_bytes_max;
 }
 
 bool mt_plan_cache_add(struct mt_plan *plan)
@@ -224,6 +222,12 @@ bool mt_plan_cache_add(struct mt_plan *plan)
     if (plan_bytes > bytes_max)
         make_room();
     return true;
+}
+
+void mt_plan_cache_each_plan(void (*each)(struct mt_plan *plan))
+{
+    for (struct mt_plan *plan = first; plan; plan = plan->next)
+        each(plan);
 }
 
 void mt_plan_cache_each_watched(uint16_t watched, mt_plan_cache_each *each, void *context)

@@ -7,7 +7,8 @@
  * its remains, 24 bytes. A plan that a thread is in is never dropped.
  *
  * A code object's slot holds one word: 0, never seen; odd, not traced (verdict.c says how long
- * that holds); even, a plan or its remains. With the GIL. */
+ * that holds); even, a plan or its remains. With the GIL. Without it (sharing.h) no plan is
+ * dropped, since others may be reading it, and all is under mt_sharing_lock, or alone. */
 #ifndef MT_PLAN_CACHE_H
 #define MT_PLAN_CACHE_H
 
@@ -52,6 +53,9 @@ void mt_plan_cache_each_watched(uint16_t watched, mt_plan_cache_each *each, void
 
 /* The plan at this address, if there is one. */
 struct mt_plan *mt_plan_cache_find(const void *address);
+
+/* Call `each` for every plan in memory. */
+void mt_plan_cache_each_plan(void (*each)(struct mt_plan *plan));
 
 /* The buffer is a new one: forget all ids of definitions. */
 void mt_plan_cache_renew(void);

@@ -4,12 +4,26 @@
 
 #include <string.h>
 #include "defs.h"
+#include "sharing.h"
 
 static struct mt_text text_of(const char *text)
 {
     return (struct mt_text){text, strlen(text)};
 }
 
+// Ids of sites and arguments are read by other threads, without the lock.
+static uint32_t get_id(const uint32_t *id)
+{
+    return __atomic_load_n(id, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t set_id(uint32_t *id, uint32_t value)
+{
+    __atomic_store_n(id, value, __ATOMIC_RELEASE);
+    return value;
+}
+
+// Under mt_sharing_lock, as all below up to mt_plan_defs_site.
 static uint32_t code_definition(struct mt_plan *plan)
 {
     if (!plan->def_id) {
@@ -34,25 +48,49 @@ static uint32_t id_at(struct mt_plan *plan, uint32_t index)
     return plan->first_id + index;
 }
 
+static uint32_t define_site(struct mt_plan *plan, struct mt_site *site)
+{
+    uint32_t index = (uint32_t)(site - plan->sites);
+
+    return set_id(&site->def_id,
+                  mt_defs_site(id_at(plan, index), code_definition(plan),
+                               site->line < 0 ? 0 : (uint32_t)site->line,
+                               (enum mt_scope)site->scope, text_of(site->name),
+                               text_of(site->key)));
+}
+
+static uint32_t define_argument(struct mt_plan *plan, struct mt_argument *argument)
+{
+    uint32_t index = plan->site_count + (uint32_t)(argument - plan->arguments);
+
+    return set_id(&argument->def_id,
+                  mt_defs_site(id_at(plan, index), code_definition(plan),
+                               (uint32_t)plan->code->co_firstlineno, MT_ARGUMENT,
+                               text_of(argument->name), text_of("")));
+}
+
 uint32_t mt_plan_defs_site(struct mt_plan *plan, struct mt_site *site)
 {
-    if (!site->def_id)
-        site->def_id =
-            mt_defs_site(id_at(plan, (uint32_t)(site - plan->sites)), code_definition(plan),
-                         site->line < 0 ? 0 : (uint32_t)site->line, (enum mt_scope)site->scope,
-                         text_of(site->name), text_of(site->key));
-    return site->def_id;
+    uint32_t id = get_id(&site->def_id);
+
+    if (id)
+        return id;
+    mt_sharing_lock();
+    id = site->def_id ? site->def_id : define_site(plan, site);
+    mt_sharing_unlock();
+    return id;
 }
 
 uint32_t mt_plan_defs_argument(struct mt_plan *plan, struct mt_argument *argument)
 {
-    uint32_t index = plan->site_count + (uint32_t)(argument - plan->arguments);
+    uint32_t id = get_id(&argument->def_id);
 
-    if (!argument->def_id)
-        argument->def_id = mt_defs_site(id_at(plan, index), code_definition(plan),
-                                        (uint32_t)plan->code->co_firstlineno, MT_ARGUMENT,
-                                        text_of(argument->name), text_of(""));
-    return argument->def_id;
+    if (id)
+        return id;
+    mt_sharing_lock();
+    id = argument->def_id ? argument->def_id : define_argument(plan, argument);
+    mt_sharing_unlock();
+    return id;
 }
 
 // Operators' events go by their partner's name, but for those whose store never comes: these

@@ -2,7 +2,9 @@
  *
  * A plan that is dropped to save memory leaves its ids behind, and the plan made later goes on
  * with them: so the sites' ids are one range, reserved when the first of them is needed. Needs
- * the GIL. */
+ * the GIL; without it, any thread may call the first two, and takes mt_sharing_lock. Who reads a
+ * def_id elsewhere does so with acquire: then the definition is in the buffer before any event
+ * that names it. */
 #ifndef MT_PLAN_DEFS_H
 #define MT_PLAN_DEFS_H
 

@@ -9,6 +9,7 @@
 #include "plan_opcodes.h"
 
 #include <opcode.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,13 +276,11 @@ static int spelled_number(const char *text)
     return *text >= '0' && *text <= '9' ? atoi(text) : -1;
 }
 
-/* By opcode; filled once, under the GIL. */
+/* By opcode; filled once. */
 static const struct mt_opcode *opcode_table[256];
 
 static void fill_table(void)
 {
-    if (opcode_table[EXTENDED_ARG])
-        return;
     static const struct mt_opcode unknown = {
         "", MT_ACT_UNKNOWN, MT_POPS_UNKNOWN, 0, MT_JUMP_NONE, false,
     };
@@ -581,7 +580,8 @@ static uint32_t entry_depth(PyCodeObject *code)
 
 bool mt_opcodes_decode(PyCodeObject *code, struct mt_bytecode *ret)
 {
-    fill_table();
+    static pthread_once_t filled = PTHREAD_ONCE_INIT;
+    pthread_once(&filled, fill_table);
     memset(ret, 0, sizeof(*ret));
     ret->code = code;
     ret->entry_depth = entry_depth(code);

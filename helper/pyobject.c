@@ -129,13 +129,15 @@ static const void *keys_entries(const PyDictKeysObject *keys)
 static Py_ssize_t keys_index(const PyDictKeysObject *keys, size_t position)
 {
     size_t size = keys_size(keys);
+    /* Relaxed: another thread may add to shared keys. It is complete when it is seen whole. */
     if (size <= 0xff)
-        return ((const int8_t *)keys->dk_indices)[position];
+        return __atomic_load_n((const int8_t *)keys->dk_indices + position, __ATOMIC_RELAXED);
     if (size <= 0xffff)
-        return ((const int16_t *)keys->dk_indices)[position];
+        return __atomic_load_n((const int16_t *)keys->dk_indices + position, __ATOMIC_RELAXED);
     if (size <= 0xffffffff)
-        return ((const int32_t *)keys->dk_indices)[position];
-    return (Py_ssize_t)((const int64_t *)keys->dk_indices)[position];
+        return __atomic_load_n((const int32_t *)keys->dk_indices + position, __ATOMIC_RELAXED);
+    return (Py_ssize_t)__atomic_load_n((const int64_t *)keys->dk_indices + position,
+                                       __ATOMIC_RELAXED);
 }
 
 /* Key, its hash and, of a combined table, value of an entry. Key NULL: removed. */
@@ -146,8 +148,9 @@ static void keys_entry(const PyDictKeysObject *keys, Py_ssize_t index, PyObject 
     /* 3.11 (bpo-46845): tables of str keys alone leave out the hash. */
     if (DK_IS_UNICODE(keys)) {
         const PyDictUnicodeEntry *entry = (const PyDictUnicodeEntry *)keys_entries(keys) + index;
-        *key = entry->me_key;
-        *hash = entry->me_key ? ((PyASCIIObject *)entry->me_key)->hash : -1;
+        /* Acquire pairs with the store of a key that is added to shared keys (3.13). */
+        *key = __atomic_load_n(&entry->me_key, __ATOMIC_ACQUIRE);
+        *hash = *key ? mt_pyobject_known_hash(*key) : -1;
         *value = entry->me_value;
         return;
     }
@@ -312,23 +315,29 @@ static PyObject **plain_dict_pointer(PyObject *object)
     return (PyObject **)((char *)object + offset);
 }
 
-enum mt_instance mt_pyobject_instance(PyObject *object, struct mt_table *ret)
+PyObject *mt_pyobject_instance_dict(PyObject *object)
 {
-    PyObject *dict;
 #if PY_VERSION_HEX >= 0x030B0000
     /* 3.11 (bpo-45340): dicts of most classes' instances are before the object. */
-    if (Py_TYPE(object)->tp_flags & Py_TPFLAGS_MANAGED_DICT) {
-        if (inline_values(object, ret))
-            return MT_INSTANCE_TABLE;
-        dict = managed_dict(object);
-    } else
+    if (Py_TYPE(object)->tp_flags & Py_TPFLAGS_MANAGED_DICT)
+        return managed_dict(object);
 #endif
-    {
-        PyObject **pointer = plain_dict_pointer(object);
-        if (!pointer)
-            return MT_INSTANCE_NO_DICT;
-        dict = *pointer;
-    }
+    PyObject **pointer = plain_dict_pointer(object);
+    return pointer ? *pointer : NULL;
+}
+
+enum mt_instance mt_pyobject_instance(PyObject *object, struct mt_table *ret)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    bool is_managed = (Py_TYPE(object)->tp_flags & Py_TPFLAGS_MANAGED_DICT) != 0;
+    if (is_managed && inline_values(object, ret))
+        return MT_INSTANCE_TABLE;
+#else
+    bool is_managed = false;
+#endif
+    if (!is_managed && !plain_dict_pointer(object))
+        return MT_INSTANCE_NO_DICT;
+    PyObject *dict = mt_pyobject_instance_dict(object);
     if (!dict)
         return MT_INSTANCE_EMPTY;
     mt_pyobject_dict(dict, ret);

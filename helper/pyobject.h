@@ -2,7 +2,8 @@
  * has no API that is free of side effects: int digits, dict tables, instance attributes,
  * sets, deques, ranges, names.
  *
- * Needs the GIL. Nothing here runs code of the program, sets an exception, allocates,
+ * Needs the GIL; without it, what can change is to be held still (guard.h), all but the keys
+ * that instances of a class share, which other instances add to. Nothing here runs code of the program, sets an exception, allocates,
  * takes a reference or changes an object. All results are borrowed and valid until the
  * next bytecode runs. This pair of files is where PY_VERSION_HEX and internal headers
  * stay for objects; what the layouts mean (lookup.c, value.c, snapshot.c) is elsewhere. */
@@ -122,6 +123,9 @@ enum mt_instance {
     MT_INSTANCE_NO_DICT, /* can't have attributes of its own */
 };
 
+/* The dict that an object keeps its attributes in, borrowed; NULL: it has none (yet). */
+PyObject *mt_pyobject_instance_dict(PyObject *object);
+
 /* The attributes that an object holds itself. Does not turn inline values into a dict. */
 enum mt_instance mt_pyobject_instance(PyObject *object, struct mt_table *ret);
 
@@ -158,6 +162,13 @@ PyObject *mt_pyobject_set_at(PyObject *set, Py_ssize_t position);
 void mt_pyobject_range(PyObject *range, PyObject *ret[3]);
 
 /* ---- str ----------------------------------------------------------------------------------- */
+
+/* The hash of a str, -1 where it was never needed. */
+static inline Py_hash_t mt_pyobject_known_hash(PyObject *string)
+{
+    // Relaxed: whoever hashes a str first writes it, and always the same.
+    return __atomic_load_n(&((PyASCIIObject *)string)->hash, __ATOMIC_RELAXED);
+}
 
 /* Characters of a str (or subclass). False: a legacy string whose characters were never
  * made (3.11 and earlier, PyUnicode_FromUnicode of old C extensions). */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "defs.h"
 #include "driver.h"
+#include "emit.h"
 #include "engine.h"
 #include "frame.h"
 #include "layout.h"
@@ -56,7 +57,8 @@ static enum mt_status install(struct mt_request *request)
         return status;
     // Subinterpreters have had the option of a GIL of their own since 3.12 (PEP 684).
     mt_ring_serialised = PY_VERSION_HEX < 0x030c0000;
-    mt_engine_on = true;
+    if (!mt_engine_on) // the callbacks that look at it are not there yet
+        mt_engine_on = true;
     status = mt_driver_install(&threads);
     if (status != MT_OK && fresh) {
         mt_engine_stop();
@@ -152,6 +154,7 @@ void mt_service_forked(void)
     mt_engine_on = false;
     mt_buffer_abandon();
     mt_thread_abandon();
+    mt_emit_forked();
     mt_defs_reset();
     if (follow)
         follow_fork(buffer_bytes, options);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "guard.h"
 #include "pyobject.h"
 
 enum {
@@ -243,6 +244,10 @@ void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret)
     ret->container = (uintptr_t)container;
     ret->length = ret->version = 0;
     ret->count = ret->whole = 0;
+    if (!mt_guard_begin(container)) {
+        ret->container = 0; /* differs from every one that could be taken */
+        return;
+    }
     if (type == &PyList_Type)
         take_list(container, ret);
     else if (type == &PyDict_Type)
@@ -255,4 +260,5 @@ void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret)
         take_deque(container, ret);
     else
         ret->container = 0;
+    mt_guard_end();
 }

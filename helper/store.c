@@ -3,6 +3,7 @@
 #include "store.h"
 
 #include "emit.h"
+#include "guard.h"
 #include "lookup.h"
 #include "pending.h"
 #include "snapshot.h"
@@ -14,6 +15,7 @@ static const struct mt_value unknown = {.tag = MT_TAG_UNKNOWN};
 struct store {
     struct mt_target old;
     PyObject *new_object;       // borrowed; NULL: unbinds
+    bool hide;                  // the values are redacted
     const struct mt_value *key; // of an item, if it is a scalar; else NULL
 };
 
@@ -37,9 +39,9 @@ static inline bool kind_of(const struct store *store, enum mt_kind *ret)
 }
 
 // If this is the partner store of an in-place operator that changed its operand in place:
-// write MUTATED. True if the store is dealt with.
+// write MUTATED. True if the store is dealt with. *dropped: what the operator's entry held.
 static bool settle_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_site *site,
-                           const struct store *store)
+                           struct store *store, PyObject **dropped)
 {
     struct mt_pending *pending = mt_pending_top(thread, frame);
 
@@ -53,16 +55,18 @@ static bool settle_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_
         mt_snapshot_take(pending->container, &after);
         mutated = mt_diff(&pending->before, &after) != MT_UNCHANGED;
     }
-    if (mutated)
-        mt_pending_write_mutation(thread, frame, pending, site, store->key, false);
-    mt_pending_pop(thread);
+    if (mutated) {
+        mt_lookup_done(&store->old);
+        mt_pending_write_mutation(thread, frame, pending, site, store->hide, store->key, false);
+    }
+    *dropped = mt_pending_take(thread);
     return mutated;
 }
 
 // If this is the store of a sum of str whose left operand was taken out of the variable:
 // complete what the variable held. False: it is not.
 static bool settle_concat(struct mt_thread *thread, mt_frame *frame, struct mt_site *site,
-                          const struct store *store)
+                          struct store *store)
 {
     struct mt_pending *pending = mt_pending_top(thread, frame);
 
@@ -73,6 +77,8 @@ static bool settle_concat(struct mt_thread *thread, mt_frame *frame, struct mt_s
     // A sum differs from its left operand if it is longer.
     bool equal = taken && PyUnicode_CheckExact(store->new_object) &&
                  PyUnicode_GET_LENGTH(store->new_object) == pending->length;
+    if (taken)
+        mt_lookup_done(&store->old);
     if (taken && (!equal || mt_verdict.rebound)) {
         struct mt_value new_value;
         struct mt_emission event = {
@@ -89,34 +95,40 @@ static bool settle_concat(struct mt_thread *thread, mt_frame *frame, struct mt_s
     return taken;
 }
 
-static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
-                               struct mt_site *site, const struct store *store)
+// Write it, or remember it until it has happened. What was found is let go of on every path.
+static inline void write_known(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                               struct mt_site *site, struct store *store)
 {
     enum mt_kind kind;
     struct mt_value old_space, new_space;
 
-    if (__builtin_expect(thread->pending_count != 0, 0) &&
-        (settle_inplace(thread, frame, site, store) || settle_concat(thread, frame, site, store)))
+    if (!kind_of(store, &kind)) {
+        mt_lookup_done(&store->old);
         return;
-    if (!kind_of(store, &kind))
-        return;
+    }
     const struct mt_value *old_value =
         store->old.found == MT_UNREADABLE
             ? &unknown
-            : mt_emit_capture(store->old.object, site->redacted, &old_space);
-    const struct mt_value *new_value =
-        mt_emit_capture(store->new_object, site->redacted, &new_space);
+            : mt_emit_capture(store->old.object, store->hide, &old_space);
+    // A breakpoint's condition may want the old object. Without the GIL another thread can take
+    // it away meanwhile.
+    PyObject *kept = MT_FREE_THREADED && site->watch ? store->old.object : NULL;
+    Py_XINCREF(kept);
+    mt_lookup_done(&store->old);
+    const struct mt_value *new_value = mt_emit_capture(store->new_object, store->hide, &new_space);
     if (store->old.certain) {
         struct mt_emission event = {
             .record = {kind, 0, thread->call.activation, old_value, new_value, store->key},
             .plan = plan,
             .site = site,
-            .old_object = store->old.object,
+            .old_object = MT_FREE_THREADED ? kept : store->old.object,
             .new_object = store->new_object,
         };
         mt_emit(thread, frame, &event);
+        Py_XDECREF(kept);
         return;
     }
+    Py_XDECREF(kept);
     struct mt_pending *pending = mt_pending_push(thread, frame, plan, site, MT_PENDING_STORE);
     if (!pending)
         return;
@@ -128,9 +140,22 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
         pending->key = *store->key;
 }
 
+static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
+                               struct mt_site *site, struct store *store)
+{
+    PyObject *dropped = NULL;
+
+    if (__builtin_expect(thread->pending_count == 0, 1) ||
+        !(settle_inplace(thread, frame, site, store, &dropped) ||
+          settle_concat(thread, frame, site, store)))
+        write_known(thread, frame, plan, site, store);
+    Py_XDECREF(dropped);
+}
+
 static struct mt_target bound_or_not(PyObject *object)
 {
-    return (struct mt_target){object ? MT_FOUND : MT_ABSENT, object, true};
+    return (struct mt_target){
+        .found = object ? MT_FOUND : MT_ABSENT, .object = object, .certain = true};
 }
 
 static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -149,6 +174,7 @@ static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan
         .new_object = site->op == MT_SITE_STORE_FAST
                           ? mt_frame_operand(frame, site->depth, site->second)
                           : NULL,
+        .hide = site->redacted,
     };
     write_store(thread, frame, plan, site, &store);
 }
@@ -161,10 +187,11 @@ static void store_deref(struct mt_thread *thread, mt_frame *frame, struct mt_pla
     if (!cell || !PyCell_Check(cell))
         return;
     struct store store = {
-        .old = bound_or_not(PyCell_GET(cell)),
         .new_object = site->op == MT_SITE_STORE_DEREF ? mt_frame_operand(frame, site->depth, 0)
                                                       : NULL,
+        .hide = site->redacted,
     };
+    mt_lookup_cell(cell, &store.old);
     write_store(thread, frame, plan, site, &store);
 }
 
@@ -174,7 +201,10 @@ static void store_name(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     bool global = site->op == MT_SITE_STORE_GLOBAL || site->op == MT_SITE_DELETE_GLOBAL;
     bool stores = site->op == MT_SITE_STORE_GLOBAL || site->op == MT_SITE_STORE_NAME;
     PyObject *namespace = global ? mt_frame_globals(frame) : mt_frame_namespace(frame);
-    struct store store = {.new_object = stores ? mt_frame_operand(frame, site->depth, 0) : NULL};
+    struct store store = {
+        .new_object = stores ? mt_frame_operand(frame, site->depth, 0) : NULL,
+        .hide = site->redacted,
+    };
 
     if (!namespace)
         return;
@@ -188,6 +218,7 @@ static void store_attribute(struct mt_thread *thread, mt_frame *frame, struct mt
     struct store store = {
         .new_object = site->op == MT_SITE_STORE_ATTR ? mt_frame_operand(frame, site->depth, 1)
                                                      : NULL,
+        .hide = site->redacted,
     };
 
     mt_lookup_attribute(mt_frame_operand(frame, site->depth, 0), site->name_object, &store.old);
@@ -207,26 +238,46 @@ static bool begin_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
     return true;
 }
 
+// A scalar that is an item of a list, negative positions from the end. False: none is there.
+static inline bool list_scalar(PyObject *list, Py_ssize_t position, struct mt_scalar *ret)
+{
+    if (!mt_guard_begin(list))
+        return false;
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    if (position < 0)
+        position += size;
+    bool found = position >= 0 && position < size &&
+                 mt_value_scalar(PyList_GET_ITEM(list, position), ret);
+    mt_guard_end();
+    return found;
+}
+
 // Like mt_store_scalar, for an item of a list.
 static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
                                      const struct mt_site *site, PyObject *key, PyObject *container)
 {
     struct mt_scalar index, old_value, new_value;
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&site->def_id, __ATOMIC_ACQUIRE);
 
-    if (site->plain != MT_PLAIN_ITEM || !site->def_id || thread->pending_count ||
+    if (site->plain != MT_PLAIN_ITEM || !def_id || thread->pending_count ||
         !PyList_CheckExact(container) || !mt_value_scalar(key, &index) || index.tag != MT_TAG_INT32)
         return false;
-    Py_ssize_t position = (int32_t)index.bits, size = PyList_GET_SIZE(container);
-    if (position < 0)
-        position += size;
-    if (position < 0 || position >= size ||
-        !mt_value_scalar(PyList_GET_ITEM(container, position), &old_value) ||
+    if (!list_scalar(container, (int32_t)index.bits, &old_value) ||
         !mt_value_scalar(mt_frame_operand(frame, site->depth, 2), &new_value))
         return false;
     if (mt_value_scalars_equal(old_value, new_value))
         return true;
-    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, site->def_id, thread->call.activation,
+    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, def_id, thread->call.activation,
                                   index, old_value, new_value) != 0;
+}
+
+// An item is redacted by its key too: d['password'].
+static bool key_hides(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key) &&
+           mt_value_is_redacted((const char *)PyUnicode_1BYTE_DATA(key),
+                                (size_t)PyUnicode_GET_LENGTH(key));
 }
 
 static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
@@ -243,19 +294,10 @@ static void store_item(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 
     if (PySlice_Check(key) && begin_slice(thread, frame, plan, site, container))
         return;
-    mt_lookup_item(container, key, &store.old);
     struct mt_value key_space;
     store.key = mt_value_capture_key(key, &key_space) ? &key_space : NULL;
-    // flags[4] is redacted by its container's name, d['password'] by its key.
-    bool hide = store.key && PyUnicode_CheckExact(key) && PyUnicode_IS_COMPACT_ASCII(key) &&
-                mt_value_is_redacted((const char *)PyUnicode_1BYTE_DATA(key),
-                                     (size_t)PyUnicode_GET_LENGTH(key));
-    if (__builtin_expect(hide && !site->redacted, 0)) {
-        site->redacted = true;
-        write_store(thread, frame, plan, site, &store);
-        site->redacted = false;
-        return;
-    }
+    store.hide = site->redacted || (store.key && key_hides(key));
+    mt_lookup_item(container, key, &store.old);
     write_store(thread, frame, plan, site, &store);
 }
 
@@ -270,6 +312,7 @@ static void store_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
     struct store store = {
         .old = {.found = MT_UNREADABLE},
         .new_object = mt_frame_operand(frame, site->depth, 3),
+        .hide = site->redacted,
     };
     write_store(thread, frame, plan, site, &store);
 }
@@ -288,6 +331,7 @@ static PyObject *bound_variable(mt_frame *frame, const struct mt_site *site)
         if (!mt_frame_namespace(frame))
             return NULL;
         mt_lookup_name(mt_frame_namespace(frame), site->name_object, &target);
+        mt_lookup_done(&target);
         return target.found == MT_FOUND ? target.object : NULL;
     default: return NULL;
     }
@@ -334,8 +378,11 @@ static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_p
         return;
     struct mt_pending *pending =
         mt_pending_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left);
-    if (pending && key)
-        pending->has_key = mt_value_capture_key(key, &pending->key);
+    if (!pending || !key)
+        return;
+    pending->has_key = mt_value_capture_key(key, &pending->key);
+    if (pending->has_key && key_hides(key))
+        pending->old_value = mt_value_redacted;
 }
 
 static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,

@@ -26,14 +26,17 @@ static inline bool mt_store_scalar(struct mt_thread *thread, mt_frame *frame,
 {
     struct mt_scalar old_value, new_value;
 
-    if (site->plain != MT_PLAIN_LOCAL || !site->def_id ||
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&site->def_id, __ATOMIC_ACQUIRE);
+
+    if (site->plain != MT_PLAIN_LOCAL || !def_id ||
         !mt_value_scalar(mt_frame_operand(frame, site->depth, 0), &new_value) ||
         !mt_value_scalar(mt_frame_slot(frame, site->slot), &old_value))
         return false;
     if (mt_value_scalars_equal(old_value, new_value))
         return true;
     return mt_ring_append_scalars(
-               &thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, site->def_id,
+               &thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, def_id,
                thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, old_value,
                new_value) != 0;
 }

@@ -71,9 +71,22 @@ struct mt_thread *mt_thread_create(void)
 static void forget_call(struct mt_thread *thread)
 {
     thread->call.frame = thread->quick_frame = NULL;
+    thread->call_code = NULL;
     thread->hit_frame = NULL;
     thread->unsettled = thread->pending_count != 0;
 }
+
+#if MT_FREE_THREADED
+
+uint64_t mt_plans_died;
+
+void mt_thread_forget_plan(const struct mt_plan *plan)
+{
+    // Another thread's state can't be touched: see mt_thread_is_fresh() and mt_pending_top().
+    __atomic_fetch_add(&mt_plans_died, 1, __ATOMIC_RELAXED);
+}
+
+#else
 
 static void forget_plan(struct mt_thread *thread, const struct mt_plan *plan)
 {
@@ -99,6 +112,8 @@ void mt_thread_forget_plan(const struct mt_plan *plan)
         forget_plan(thread, plan);
     pthread_mutex_unlock(&threads_lock);
 }
+
+#endif
 
 static void each_plan(struct mt_thread *thread, void (*each)(struct mt_plan *plan))
 {

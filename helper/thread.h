@@ -3,8 +3,8 @@
  *
  * Found through a thread-local pointer (initial-exec TLS: no allocation at first use); the
  * memory is mapped at a thread's first event and given back when the thread ends. A struct
- * mt_thread is used by its own thread only, except that whoever holds the GIL may walk the
- * list to close rings. Lock order: the list's mutex is a leaf. */
+ * mt_thread is used by its own thread only, except that whoever holds the GIL, or is alone
+ * (guard.h), may walk the list to close rings. Lock order: the list's mutex is a leaf. */
 #ifndef MT_THREAD_H
 #define MT_THREAD_H
 
@@ -42,6 +42,7 @@ struct mt_pending {
     mt_frame *frame;      /* borrowed: lives as long as the entry */
     struct mt_plan *plan; /* borrowed */
     struct mt_site *site; /* borrowed, of the plan */
+    uint64_t serial;      /* of the plan: tells it from a later one at its address */
     uint32_t activation;
     enum mt_kind kind; /* MT_PENDING_STORE */
     bool has_key;
@@ -56,6 +57,8 @@ struct mt_thread {
     struct mt_ring ring;
     /* The call that the last event was in: a cache over `calls` and the table of activations. */
     struct mt_call call;
+    PyCodeObject *call_code; /* of call.plan, compared only */
+    uint64_t plans_died;     /* mt_plans_died when `call` was noted (without the GIL) */
     /* call.frame where an instruction needs nothing but a look at site_at (settrace driver):
      * traced code with sites, whose table starts at code unit 0 of the code at code_start. */
     mt_frame *quick_frame;
@@ -93,19 +96,45 @@ static inline struct mt_thread *mt_thread_get(void)
     return __builtin_expect(thread != NULL, 1) ? thread : mt_thread_create();
 }
 
+/* No plan has died since `call` was noted. Only then may call.plan be looked at; the other way
+ * that a plan can be known to live is that its code runs. */
+#if MT_FREE_THREADED
+extern uint64_t mt_plans_died; /* only grows; before the code's memory is used again */
+
+static inline bool mt_thread_is_fresh(const struct mt_thread *thread)
+{
+    // Relaxed: a code object at a dead one's address was made, and came to be run here, after
+    // the count had grown.
+    return thread->plans_died == __atomic_load_n(&mt_plans_died, __ATOMIC_RELAXED);
+}
+#else
+static inline bool mt_thread_is_fresh(const struct mt_thread *thread)
+{
+    return true;
+}
+#endif
+
+/* Is the thread, which runs this frame of this code, known to be in its call? Then call.plan is
+ * the code's. */
+static inline bool mt_thread_is_in(const struct mt_thread *thread, const mt_frame *frame,
+                                   const PyCodeObject *code)
+{
+    return thread->call.frame == frame && thread->call_code == code && mt_thread_is_fresh(thread);
+}
+
 /* A plan dies with its code object: forget calls and pending stores of it, whose end was not seen
- * (another tracer had the thread). Under the GIL. */
+ * (another tracer had the thread). Under the GIL. Without it, threads find out by themselves. */
 void mt_thread_forget_plan(const struct mt_plan *plan);
 
 /* Call `each` for the plans that threads are in or wait for an outcome in, once or more. Under
  * the GIL. */
 void mt_thread_each_plan(void (*each)(struct mt_plan *plan));
 
-/* Forget which call each thread is in: plans were judged anew. Under the GIL. */
+/* Forget which call each thread is in: plans were judged anew. Under the GIL, or alone. */
 void mt_thread_forget_calls(void);
 
 /* Close the rings of all threads and forget what they wait for: recording stops. Under the
- * GIL, so that no thread writes. */
+ * GIL, or alone, so that no thread writes. */
 void mt_thread_close_all(void);
 
 /* In a forked child: the states of the threads that are gone, and this one's ring, belong to

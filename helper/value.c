@@ -1,12 +1,14 @@
 /* Objects → captured values, comparison of scalars, type ids, redaction.
  *
- * Needs the GIL, which also guards the globals here. Reads objects' memory through
+ * Needs the GIL, which also guards the globals here; without it they are set alone (guard.h),
+ * and each type id is one atomic word. Containers are held still while they are read. Reads objects' memory through
  * pyobject.c and public macros; see value.h for what is never done. The cost of a capture
  * is bounded by the budget: every item written takes bytes of it, and at most
  * SLOTS_PER_BYTE table positions are looked at for each byte of it. */
 #include "value.h"
 
 #include "defs.h"
+#include "guard.h"
 #include "pyobject.h"
 
 enum {
@@ -26,12 +28,12 @@ enum {
 static uint32_t budget = VALUE_SIZE;
 static const char *redact_globs = "\0"; /* each ends in '\0', the list in another; borrowed */
 
-/* Type ids by hash of the name; hash 0: free. */
-static struct type_id {
-    uint64_t name_hash;
-    uint32_t id;
-} type_ids[TYPE_SLOTS];
+/* Type ids by the name: its hash, and the id in the low TYPE_ID_BITS. 0: free. One word, so that
+ * a thread that comes while another writes sees all of an entry or nothing. */
+enum { TYPE_ID_BITS = 17 };
+static uint64_t type_ids[TYPE_SLOTS];
 static uint32_t types_defined;
+_Static_assert(TYPE_DEFINITIONS < 1 << TYPE_ID_BITS, "an id has room beside the hash");
 
 void mt_value_configure(const struct mt_value_options *options)
 {
@@ -179,20 +181,25 @@ uint32_t mt_value_type_id(PyTypeObject *type)
     char buffer[NAME_BYTES];
     struct mt_text name = type_name(type, buffer);
     uint64_t hash = hash_bytes(name.bytes, name.size, 0);
-    struct type_id *entry = NULL;
+    uint64_t *entry = NULL;
     for (uint32_t i = 0; i < TYPE_PROBES; i++) {
         entry = &type_ids[(hash + i) & (TYPE_SLOTS - 1)];
-        if (entry->name_hash == hash)
-            return entry->id;
-        if (!entry->name_hash)
+        // Acquire pairs with the store below: who sees an id may name it in an event.
+        uint64_t word = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+        if (word >> TYPE_ID_BITS == hash >> TYPE_ID_BITS)
+            return (uint32_t)word & ((1 << TYPE_ID_BITS) - 1);
+        if (!word)
             break;
     }
-    /* Crowded: the last one looked at goes, and is defined again when it is met again. */
-    if (types_defined == TYPE_DEFINITIONS)
+    /* Crowded: the last one looked at goes, and is defined again when it is met again. Two
+     * threads that meet a type at once define it twice. */
+    if (__atomic_load_n(&types_defined, __ATOMIC_RELAXED) >= TYPE_DEFINITIONS)
         return 0;
-    types_defined++;
-    *entry = (struct type_id){hash, mt_defs_type(name)};
-    return entry->id;
+    __atomic_fetch_add(&types_defined, 1, __ATOMIC_RELAXED);
+    uint32_t id = mt_defs_type(name);
+    if (id >> TYPE_ID_BITS == 0)
+        __atomic_store_n(entry, hash >> TYPE_ID_BITS << TYPE_ID_BITS | id, __ATOMIC_RELEASE);
+    return id;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -306,6 +313,16 @@ static bool put_raw(struct writer *writer, uint8_t tag, const void *bytes, Py_ss
         put(writer, bytes, written);
     set_size16(size, written);
     return true;
+}
+
+static bool put_bytearray(struct writer *writer, PyObject *object)
+{
+    if (!mt_guard_begin(object))
+        return put_tag(writer, MT_NESTED_ELLIPSIS);
+    bool written = put_raw(writer, MT_NESTED_BYTEARRAY, ((PyByteArrayObject *)object)->ob_start,
+                           Py_SIZE(object));
+    mt_guard_end();
+    return written;
 }
 
 /* Little-endian magnitude of an int, `size` bytes. */
@@ -468,12 +485,9 @@ static bool is_parent(const struct writer *writer, PyObject *container)
     return false;
 }
 
-static bool put_items(struct writer *writer, uint8_t tag, PyObject *container)
+/* Of a container that is held still, with room for the header. */
+static void put_held_items(struct writer *writer, uint8_t tag, PyObject *container)
 {
-    if (writer->depth == DEPTH_MAX || is_parent(writer, container))
-        return put_tag(writer, MT_NESTED_ELLIPSIS);
-    if (room(writer) < ITEMS_HEADER)
-        return false;
     struct items items;
     PyObject *key, *value;
     items_begin(&items, tag, container);
@@ -488,6 +502,20 @@ static bool put_items(struct writer *writer, uint8_t tag, PyObject *container)
         count++;
     writer->depth--;
     set_size16(count_at, count);
+}
+
+static bool put_items(struct writer *writer, uint8_t tag, PyObject *container)
+{
+    bool is_fixed = tag == MT_NESTED_TUPLE || tag == MT_NESTED_FROZENSET;
+    if (writer->depth == DEPTH_MAX || is_parent(writer, container))
+        return put_tag(writer, MT_NESTED_ELLIPSIS);
+    if (room(writer) < ITEMS_HEADER)
+        return false;
+    if (!is_fixed && !mt_guard_begin(container))
+        return put_tag(writer, MT_NESTED_ELLIPSIS);
+    put_held_items(writer, tag, container);
+    if (!is_fixed)
+        mt_guard_end();
     return true;
 }
 
@@ -546,14 +574,19 @@ static struct mt_text name_of(PyObject *object, char buffer[NAME_BYTES])
         object = PyMethod_GET_FUNCTION(object);
         type = Py_TYPE(object);
     }
+    /* A function can be given another name meanwhile. */
+    if (!mt_guard_begin(object))
+        return (struct mt_text){NULL, 0};
     if (type == &PyFunction_Type)
         name = ((PyFunctionObject *)object)->func_qualname;
     else if (PyModule_Check(object))
         name = mt_pyobject_module_name(object);
-    if (!name || !PyUnicode_CheckExact(name) || !mt_pyobject_characters(name, &characters))
-        return (struct mt_text){NULL, 0};
-    size_t size = mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole);
-    return (struct mt_text){buffer, size};
+    struct mt_text text = {NULL, 0};
+    if (name && PyUnicode_CheckExact(name) && mt_pyobject_characters(name, &characters))
+        text = (struct mt_text){buffer,
+                                mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole)};
+    mt_guard_end();
+    return text;
 }
 
 /* How much of a name there is room for, without a torn character at its end. */
@@ -616,8 +649,7 @@ static bool put_as(struct writer *writer, PyObject *object, PyTypeObject *type, 
     if (type == &PyBytes_Type)
         return put_raw(writer, MT_TAG_BYTES, PyBytes_AS_STRING(object), PyBytes_GET_SIZE(object));
     if (type == &PyByteArray_Type)
-        return put_raw(writer, MT_NESTED_BYTEARRAY, ((PyByteArrayObject *)object)->ob_start,
-                       Py_SIZE(object));
+        return put_bytearray(writer, object);
     if (type == &PyComplex_Type)
         return put_complex(writer, object);
     uint8_t tag = container_tag(type);

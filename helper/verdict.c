@@ -4,8 +4,8 @@
 
 #include <string.h>
 #include "filter.h"
+#include "frame.h"
 #include "plan_cache.h"
-#include "pyobject.h"
 #include "status.h"
 #include "thread.h"
 #include "value.h"
@@ -17,6 +17,9 @@ struct mt_verdict mt_verdict;
 // code names start_new_thread. Even words: see plan_cache.h.
 enum { WORD_NOT_TRACED = 1, WORD_STARTS_THREADS = 2 };
 
+// Of the plan that was made last. Under mt_sharing_lock.
+static uint64_t last_serial;
+
 enum mt_status mt_verdict_init(void)
 {
     return mt_plan_cache_init();
@@ -25,19 +28,6 @@ enum mt_status mt_verdict_init(void)
 bool mt_verdict_cover(PyInterpreterState *interp)
 {
     return mt_code_extra_cover(interp);
-}
-
-void mt_verdict_expire(void)
-{
-    mt_verdict.generation++;
-    mt_thread_forget_calls();
-    mt_control->breakpoints_armed = mt_watch_count();
-}
-
-void mt_verdict_renew(void)
-{
-    mt_plan_cache_renew();
-    mt_verdict_expire();
 }
 
 static bool is_redacted(const char *name)
@@ -88,6 +78,30 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
     plan->traced |= plan->has_watch;
 }
 
+#if MT_FREE_THREADED
+static void judge_again(struct mt_plan *plan)
+{
+    judge(plan, plan->code);
+}
+#endif
+
+void mt_verdict_expire(void)
+{
+    mt_verdict.generation++;
+#if MT_FREE_THREADED
+    // With the GIL each is judged when its code is next met.
+    mt_plan_cache_each_plan(judge_again);
+#endif
+    mt_thread_forget_calls();
+    mt_control->breakpoints_armed = mt_watch_count();
+}
+
+void mt_verdict_renew(void)
+{
+    mt_plan_cache_renew();
+    mt_verdict_expire();
+}
+
 static bool names_start_new_thread(PyCodeObject *code)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_names); i++) {
@@ -129,6 +143,58 @@ static struct mt_plan *judge_anew(struct mt_plan *plan)
     return plan->traced ? plan : NULL;
 }
 
+// The code's own texts as UTF-8, which its str objects keep: asking for them again, with the lock
+// held, takes no lock of the interpreter's.
+static void prepare_texts(PyCodeObject *code)
+{
+    if (MT_FREE_THREADED && !PyUnicode_AsUTF8(code->co_filename))
+        PyErr_Clear();
+    if (MT_FREE_THREADED)
+        mt_code_qualname(code);
+}
+
+// Not worth a plan? Then that is noted.
+static bool reject(PyCodeObject *code)
+{
+    mt_sharing_lock();
+    bool rejected = !mt_plan_cache_plan(mt_code_extra_get(code)) && !mt_watch_count() &&
+                    (!mt_verdict.all || mt_filter_rejects(code));
+    if (rejected)
+        set_not_traced(code);
+    mt_sharing_unlock();
+    return rejected;
+}
+
+static struct mt_plan *create_plan(PyCodeObject *code)
+{
+    struct mt_plan *plan;
+
+    if (mt_plan_create(code, &plan) != MT_OK) {
+        mt_sharing_count(&mt_control->lost_plans);
+        return NULL;
+    }
+    plan->starts_threads = names_start_new_thread(code);
+    return plan;
+}
+
+// Judge a new plan (NULL: it could not be made) and keep it, or note that the code is not traced.
+// Under mt_sharing_lock: the options in force are those until it is published.
+static struct mt_plan *publish(PyCodeObject *code, struct mt_plan *plan)
+{
+    if (plan)
+        judge(plan, code);
+    if (!plan || !plan->traced) {
+        if (plan)
+            mt_plan_destroy(plan);
+        set_not_traced(code);
+        return NULL;
+    }
+    plan->serial = ++last_serial;
+    if (!mt_plan_cache_remains(mt_code_extra_get(code)))
+        mt_sharing_count(&mt_control->codes_traced);
+    return mt_plan_cache_add(plan) ? plan : NULL;
+}
+
 // Out of line: first sight of a code object, or of it under these options, or its plan was
 // dropped.
 static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, uintptr_t word)
@@ -138,26 +204,24 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
     if (plan)
         return judge_anew(plan);
     if (!word)
-        mt_control->codes_seen++;
-    if (!mt_watch_count() && (!mt_verdict.all || mt_filter_rejects(code))) {
-        set_not_traced(code);
+        mt_sharing_count(&mt_control->codes_seen);
+    prepare_texts(code);
+    if (reject(code))
         return NULL;
+    plan = create_plan(code);
+    mt_sharing_lock();
+    // Without the GIL another thread may have been faster.
+    struct mt_plan *other = mt_plan_cache_plan(mt_code_extra_get(code));
+    if (!other) {
+        plan = publish(code, plan);
+    } else {
+        if (plan)
+            mt_plan_destroy(plan);
+        plan = other->traced ? other : NULL;
     }
-    if (mt_plan_create(code, &plan) != MT_OK) {
-        mt_control->lost_plans++;
-        set_not_traced(code);
-        return NULL;
-    }
-    judge(plan, code);
-    plan->starts_threads = names_start_new_thread(code);
-    if (!plan->traced) {
-        mt_plan_destroy(plan);
-        set_not_traced(code);
-        return NULL;
-    }
-    if (!mt_plan_cache_remains(word))
-        mt_control->codes_traced++;
-    return mt_plan_cache_add(plan) ? plan : NULL;
+    mt_sharing_unlock();
+    mt_code_extra_tidy();
+    return plan;
 }
 
 struct mt_plan *mt_verdict_plan(PyCodeObject *code)
@@ -166,7 +230,8 @@ struct mt_plan *mt_verdict_plan(PyCodeObject *code)
     struct mt_plan *plan = mt_plan_cache_plan(word);
 
     if (plan && plan->generation == mt_verdict.generation) {
-        plan->used = true;
+        if (!MT_FREE_THREADED) // where no plan is dropped
+            plan->used = true;
         return plan->traced ? plan : NULL;
     }
     if (word & 1 && word >> 2 == mt_verdict.generation)
@@ -175,4 +240,9 @@ struct mt_plan *mt_verdict_plan(PyCodeObject *code)
     if (remains && remains->not_traced == mt_verdict.generation)
         return NULL;
     return plan_anew(code, word);
+}
+
+struct mt_plan *mt_verdict_known(PyCodeObject *code)
+{
+    return mt_plan_cache_plan(mt_code_extra_get(code));
 }

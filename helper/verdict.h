@@ -1,7 +1,8 @@
 /* Which code is recorded, under the options in force: the verdict on a code object is its plan,
  * or a mark that it isn't traced. Both stay with the code object until the options change.
  *
- * With the GIL. */
+ * With the GIL. Without it, a plan is judged before it is published (mt_sharing_lock) and from
+ * then on only alone (guard.h), by mt_verdict_expire: a thread can read it as it is. */
 #ifndef MT_VERDICT_H
 #define MT_VERDICT_H
 
@@ -36,6 +37,9 @@ void mt_verdict_renew(void);
 
 /* Is anything recorded in this code? Plans it at first sight. NULL: not traced. */
 struct mt_plan *mt_verdict_plan(PyCodeObject *code);
+
+/* The plan that this code, which runs, has already; NULL: none. Judges nothing. */
+struct mt_plan *mt_verdict_known(PyCodeObject *code);
 
 /* Does the code name start_new_thread, as Thread.start() does? */
 bool mt_verdict_starts_threads(PyCodeObject *code);

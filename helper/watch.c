@@ -1,4 +1,5 @@
-/* See watch.h. Everything needs the GIL. */
+/* See watch.h. Everything needs the GIL. Without it, the list is replaced alone (guard.h); a
+ * thread that evaluates a condition meanwhile finds out when it is done. */
 
 #include "watch.h"
 
@@ -6,6 +7,7 @@
 #include <string.h>
 #include "compile.h"
 #include "filter.h"
+#include "guard.h"
 #include "ring.h"
 #include "status.h"
 #include "value.h"
@@ -26,6 +28,7 @@ struct watch {
 
 static struct watch *watches; // watch_count of them; NULL when there are none
 static uint32_t watch_count;
+static uint32_t watch_version; // grows when `watches` are others
 
 // ---- targets ---------------------------------------------------------------------------
 
@@ -104,14 +107,34 @@ static void free_watches(struct watch *list, uint32_t count)
     PyMem_RawFree(list);
 }
 
+struct armed {
+    struct watch *list;
+    uint32_t count;
+};
+
+// Exchange what is armed with *argument.
+static void exchange(void *argument)
+{
+    struct armed *other = argument;
+    struct armed before = {watches, watch_count};
+
+    watches = other->list;
+    watch_count = other->count;
+    watch_version++;
+    *other = before;
+}
+
+static void arm(struct watch *list, uint32_t count)
+{
+    struct armed other = {list, count};
+
+    mt_guard_alone(exchange, &other);
+    free_watches(other.list, other.count);
+}
+
 void mt_watch_clear(void)
 {
-    struct watch *list = watches;
-    uint32_t count = watch_count;
-
-    watches = NULL;
-    watch_count = 0;
-    free_watches(list, count);
+    arm(NULL, 0);
 }
 
 uint32_t mt_watch_count(void)
@@ -193,9 +216,7 @@ enum mt_status mt_watch_configure(const struct mt_request *request)
         free_watches(list, count);
         return status;
     }
-    mt_watch_clear();
-    watches = list;
-    watch_count = count;
+    arm(list, count);
     return MT_OK;
 }
 
@@ -253,10 +274,14 @@ static PyObject *frame_variables(mt_frame *frame, const struct mt_plan *plan)
         goto failed;
     for (int slot = 0; slot < mt_code_slot_count(code); slot++) {
         PyObject *name = mt_code_slot_name(code, slot); // borrowed
-        PyObject *value = mt_frame_slot(frame, slot);   // borrowed
+        PyObject *value = mt_frame_slot(frame, slot);
         if (value && mt_code_slot_is_cell(code, slot) && PyCell_Check(value))
-            value = PyCell_GET(value);
-        if (put(variables, name, value) < 0)
+            value = PyCell_Get(value);
+        else
+            Py_XINCREF(value);
+        int status = put(variables, name, value);
+        Py_XDECREF(value);
+        if (status < 0)
             goto failed;
     }
     return variables;
@@ -287,11 +312,11 @@ static PyObject *event_scope(const struct mt_watch_event *event)
 
 // The globals that a condition runs with. What a comprehension or lambda in it names, it finds
 // nowhere else. New reference or NULL.
-static PyObject *condition_globals(const struct watch *watch, mt_frame *frame, PyObject *variables)
+static PyObject *condition_globals(bool has_functions, mt_frame *frame, PyObject *variables)
 {
     PyObject *globals = mt_frame_globals(frame);
 
-    if (!watch->has_functions) {
+    if (!has_functions) {
         Py_INCREF(globals);
         return globals;
     }
@@ -305,9 +330,8 @@ static PyObject *condition_globals(const struct watch *watch, mt_frame *frame, P
 // there is nothing after. (An old value that is there but can't be read fails.)
 static bool lacks_a_side(const struct watch *watch, const struct mt_watch_event *event)
 {
-    return ((watch->names_old && event->kind == MT_NEW) ||
-            (watch->names_new && event->kind == MT_DELETED)) &&
-           PyErr_ExceptionMatches(PyExc_NameError);
+    return (watch->names_old && event->kind == MT_NEW) ||
+           (watch->names_new && event->kind == MT_DELETED);
 }
 
 // The condition's code for the interpreter that the thread is in: from 3.12 on what a code object
@@ -321,32 +345,36 @@ static PyObject *condition_code(const struct watch *watch)
     return watch->condition;
 }
 
-// Does the condition hold? A failure holds, with the reason in `error`.
+// Does the condition hold? A failure holds, with the reason in `error`. While it is evaluated the
+// breakpoints can be replaced by others: then it does not, and `watch` is gone.
 static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
                             char *error, size_t error_size)
 {
     PyObject *saved_type, *saved_error, *saved_traceback;
+    bool lacks = lacks_a_side(watch, event);
+    uint32_t version = watch_version;
     int truth = -1;
 
     PyErr_Fetch(&saved_type, &saved_error, &saved_traceback);
-    PyObject *scope = event_scope(event);
-    PyObject *globals = scope ? condition_globals(watch, event->frame, scope) : NULL;
-    PyObject *code = globals ? condition_code(watch) : NULL;
-    PyObject *result = code ? PyEval_EvalCode(code, globals, scope) : NULL;
+    bool has_functions = watch->has_functions;
+    PyObject *code = condition_code(watch);
+    PyObject *scope = code ? event_scope(event) : NULL;
+    PyObject *globals = scope ? condition_globals(has_functions, event->frame, scope) : NULL;
+    PyObject *result = globals ? PyEval_EvalCode(code, globals, scope) : NULL;
     if (result)
         truth = PyObject_IsTrue(result);
     Py_XDECREF(result);
     Py_XDECREF(code);
     Py_XDECREF(globals);
     Py_XDECREF(scope);
-    if (truth < 0 && lacks_a_side(watch, event)) {
+    if (truth < 0 && lacks && PyErr_ExceptionMatches(PyExc_NameError)) {
         PyErr_Clear();
         truth = 0;
     }
     if (truth < 0)
         describe_error(error, error_size);
     PyErr_Restore(saved_type, saved_error, saved_traceback);
-    return truth != 0;
+    return truth != 0 && version == watch_version;
 }
 
 static bool target_matches(const struct watch *watch, const struct mt_watch_event *event)
@@ -365,6 +393,8 @@ static bool target_matches(const struct watch *watch, const struct mt_watch_even
 
 bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
 {
+    uint32_t version = watch_version;
+
     ret->count = 0;
     ret->error[0] = '\0';
     for (uint32_t i = 0; i < watch_count && ret->count < MT_HIT_MAX; i++) {
@@ -372,9 +402,11 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
         if (!target_matches(watch, event) ||
             !applies_to_code(watch, event->plan->code, event->plan))
             continue;
-        if (watch->condition && !condition_holds(watch, event, ret->error, sizeof ret->error))
-            continue;
-        ret->ids[ret->count++] = watch->breakpoint->number;
+        uint32_t number = watch->breakpoint->number;
+        if (!watch->condition || condition_holds(watch, event, ret->error, sizeof ret->error))
+            ret->ids[ret->count++] = number;
+        if (version != watch_version)
+            break; // the others were replaced while the condition was evaluated
     }
     return ret->count != 0;
 }

@@ -40,13 +40,14 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"plan_cache"},
     {"thread"},
     {"plan_defs"},
-    {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation"},
+    {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation", "code_words"},
     {"interpreter"},
     {"plan_names"},
     {"plan_flow"},
     {"plan_opcodes"},
     {"ring", "defs", "frame", "tracer", "layout", "pyobject", "request", "compile"},
-    {"diff", "overhead"},
+    {"guard"},
+    {"diff", "overhead", "sharing"},
 ]
 C_READER_LAYERS: list[set[str]] = [
     {"reader"},
@@ -58,7 +59,9 @@ C_SHARED_LAYERS: list[set[str]] = [
     {"status", "event", "clock"},
     {"memtrace", "unprintable"},
 ]
-C_WITHOUT_PYTHON = {"ring", "defs", "diff", "overhead", "request", "activation"}.union(
+C_WITHOUT_PYTHON = {
+    "ring", "defs", "diff", "overhead", "request", "activation", "sharing",
+}.union(  # fmt: skip
     *C_READER_LAYERS, *C_SHARED_LAYERS
 )
 

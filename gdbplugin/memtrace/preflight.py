@@ -88,9 +88,14 @@ def find_interpreter(images: Images) -> Optional[Interpreter]:
         return None
     minor, micro = _version(images, image)
     flags = "d" if "_Py_NegativeRefcount" in image.elf.symbols else ""
-    if "_Py_MergeZeroLocalRefcount" in image.elf.symbols:
+    if is_free_threaded(images):
         flags = "t" + flags
     return Interpreter(image, minor, micro, f"cpython-3{minor}{flags}-x86_64-linux-gnu")
+
+
+def is_free_threaded(images: Images) -> bool:
+    """Was the CPython in the process built without the GIL? (PYTHON_GIL=1 changes nothing of it.)"""
+    return images.exporting("_Py_MergeZeroLocalRefcount") is not None
 
 
 def check_platform(images: Images) -> None:

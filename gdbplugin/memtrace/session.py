@@ -18,7 +18,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 
 import gdb
 
-from . import inject, loading, procfs, target
+from . import inject, loading, preflight, procfs, target
 from .abi import ABI_VERSION, MAGIC, MEMFD_NAME, Control, State, Status, text
 from .errors import MemtraceError
 from .image import Images
@@ -305,10 +305,12 @@ def _check_abi(control: Control) -> None:
 
 def holds_lock(images: Images) -> bool:
     """Does the selected thread stand where it holds the interpreter's lock and may be asked to
-    do things: in the hook of a variable breakpoint?"""
+    do things: in the hook of a variable breakpoint? Never in a build without the GIL: there a
+    request stops the other threads first, which may take long, and gdb can't wait for that."""
     try:
         pc = gdb.newest_frame().pc()
     except gdb.error:
         return False
     helper = images.at(pc)
-    return bool(helper and helper.function_at(pc) == "memtrace_hook_hit")
+    at_hook = bool(helper and helper.function_at(pc) == "memtrace_hook_hit")
+    return at_hook and not preflight.is_free_threaded(images)

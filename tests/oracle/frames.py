@@ -14,6 +14,7 @@ import _thread
 import ctypes
 import dis
 import sys
+import sysconfig
 import threading
 import types
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ if VERSION < (3, 11) and types.FrameType.__basicsize__ != _LAYOUT.slots + WORD:
     raise ImportError(f"frames have {types.FrameType.__basicsize__} bytes here")
 # 3.14: the low bits of a reference say who owns its count.
 _TAG = 3 if VERSION >= (3, 14) else 0
+# Objects of a build without the GIL have two words more in front (Include/object.h, 3.13).
+_HEADER = 2 * WORD if sysconfig.get_config_var("Py_GIL_DISABLED") else 0
 
 
 def _word(address: int) -> int:
@@ -72,7 +75,7 @@ def _object(pointer: int) -> Any:
 def _data(frame: types.FrameType) -> int:
     if _LAYOUT.frame_data is None:
         return id(frame)
-    return _word(id(frame) + _LAYOUT.frame_data)
+    return _word(id(frame) + _HEADER + _LAYOUT.frame_data)
 
 
 def slot(frame: types.FrameType, index: int) -> Any:
