@@ -211,8 +211,8 @@ static bool is_instrumented(PyCodeObject *code, Py_ssize_t unit)
     uint8_t opcode = _PyCode_CODE(code)[unit].op.code;
 
     if (opcode == INSTRUMENTED_LINE && data->lines) {
-#if PY_VERSION_HEX >= 0x030e0000
-        // 3.14: as many bytes an entry as the lines need, the opcode first (gh-127682).
+#if PY_VERSION_HEX >= 0x030d0300
+        // 3.14, 3.13.3: as many bytes an entry as the lines need, the opcode first (gh-127953).
         opcode = data->lines->data[unit * data->lines->bytes_per_entry];
 #else
         opcode = data->lines[unit].original_opcode;
