@@ -32,7 +32,7 @@ struct table {
 
 #define TOMBSTONE ((PyCodeObject *)1)
 
-static struct table *table; // NULL before the first entry; stored with release
+static struct table *table;   // NULL before the first entry; stored with release
 static size_t outgrown_bytes; // under mt_sharing_lock
 static freefunc destroy_word;
 static int watcher = -1;

@@ -280,8 +280,7 @@ static void stop_watching(void)
     mt_guard_alone(forbid_watching, NULL);
     for (int tries = 0; tries < 1000 && __atomic_load_n(&watching, __ATOMIC_ACQUIRE); tries++) {
         // They may wait for this thread to let the world be stopped.
-        Py_BEGIN_ALLOW_THREADS
-        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+        Py_BEGIN_ALLOW_THREADS nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
         Py_END_ALLOW_THREADS
     }
 }

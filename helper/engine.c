@@ -133,8 +133,8 @@ static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *fra
     return argument->plain && def_id &&
            mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) &&
            value.tag != MT_TAG_ABSENT &&
-           mt_ring_append_scalars(&thread->ring, MT_NEW, def_id, thread->call.activation,
-                                  nothing, nothing, value) != 0;
+           mt_ring_append_scalars(&thread->ring, MT_NEW, def_id, thread->call.activation, nothing,
+                                  nothing, value) != 0;
 }
 
 static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,

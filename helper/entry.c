@@ -57,8 +57,7 @@ struct mt_control *memtrace_open(uint64_t buffer_bytes)
     mt_status_init(mt_control->detail);
     mt_service_describe(); // before a request: it tells gdb who holds the GIL
     if (!fork_handled)
-        fork_handled =
-            pthread_atfork(mt_sharing_lock, mt_sharing_unlock, after_fork_in_child) == 0;
+        fork_handled = pthread_atfork(mt_sharing_lock, mt_sharing_unlock, after_fork_in_child) == 0;
     errno = saved_errno;
     return mt_control;
 }

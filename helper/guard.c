@@ -27,9 +27,9 @@ static inline bool take(PyMutex *mutex)
     uint8_t bits = __atomic_load_n(&mutex->_bits, __ATOMIC_RELAXED);
 
     // Acquire pairs with the release in PyMutex_Unlock.
-    return !(bits & LOCKED) && __atomic_compare_exchange_n(&mutex->_bits, &bits, bits | LOCKED,
-                                                           false, __ATOMIC_ACQUIRE,
-                                                           __ATOMIC_RELAXED);
+    return !(bits & LOCKED) &&
+           __atomic_compare_exchange_n(&mutex->_bits, &bits, bits | LOCKED, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
 }
 
 static __attribute__((noinline)) bool take_contended(PyMutex *mutex)

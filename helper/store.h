@@ -35,10 +35,10 @@ static inline bool mt_store_scalar(struct mt_thread *thread, mt_frame *frame,
         return false;
     if (mt_value_scalars_equal(old_value, new_value))
         return true;
-    return mt_ring_append_scalars(
-               &thread->ring, old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, def_id,
-               thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT}, old_value,
-               new_value) != 0;
+    return mt_ring_append_scalars(&thread->ring,
+                                  old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, def_id,
+                                  thread->call.activation, (struct mt_scalar){.tag = MT_TAG_ABSENT},
+                                  old_value, new_value) != 0;
 }
 
 #endif

@@ -583,8 +583,7 @@ static struct mt_text name_of(PyObject *object, char buffer[NAME_BYTES])
         name = mt_pyobject_module_name(object);
     struct mt_text text = {NULL, 0};
     if (name && PyUnicode_CheckExact(name) && mt_pyobject_characters(name, &characters))
-        text = (struct mt_text){buffer,
-                                mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole)};
+        text = (struct mt_text){buffer, mt_pyobject_utf8(&characters, buffer, NAME_BYTES, &whole)};
     mt_guard_end();
     return text;
 }
