@@ -16,7 +16,6 @@ import threading
 
 import harness
 
-
 WRITER = 10**6  # the writer's number times this, plus the round, is what is stored
 
 
