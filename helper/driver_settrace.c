@@ -17,7 +17,9 @@
  *                meet the new thread at its first frame. Otherwise the interpreter's count of
  *                threads ever made is looked at with each event: a thread that appears is
  *                given the trace function before it has had the GIL, but for the rare case
- *                that another thread's turn comes right at the end of start_new_thread.
+ *                that another thread's turn comes right at the end of start_new_thread. And it
+ *                is set while no thread runs any Python (a host program between its calls), for
+ *                one evaluation, to meet a thread of the host's own.
  *
  * Which interpreters. All, since up to 3.11 they share the GIL. The evaluation function, the count
  * of threads and the list of them are an interpreter's own: struct hooks. That there is a new one
@@ -136,6 +138,20 @@ static void thread_began(struct hooks *hooks)
 }
 
 // ---- threads -------------------------------------------------------------------------------
+
+// 3.11: if no thread but `self` runs Python, the next one to do so is to be met.
+static void meet_next(struct hooks *hooks, const PyThreadState *self)
+{
+    PyThreadState *tstate = mt_interpreter_first_thread(hooks->interp, 0);
+
+    if (!tstate)
+        return;
+    for (; tstate; tstate = PyThreadState_Next(tstate)) {
+        if (tstate != self && mt_frame_current(tstate))
+            return; // its events will tell
+    }
+    set_eval(hooks);
+}
 
 static bool is_foreign(PyThreadState *tstate)
 {
@@ -264,6 +280,8 @@ static void cover_interpreter(const struct mt_interpreter *interpreter, void *co
     if (!MT_CALLS_SHARE_C_STACK)
         set_eval(hooks);
     cover_new_threads(hooks);
+    if (MT_CALLS_SHARE_C_STACK)
+        meet_next(hooks, NULL);
 }
 
 static __attribute__((noinline)) void cover_new_interpreters(void)
@@ -407,6 +425,8 @@ static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObje
 
     if (hooks->starting && mt_verdict_starts_threads(mt_frame_code(frame)))
         thread_began(hooks);
+    if (MT_CALLS_SHARE_C_STACK && !mt_frame_back(frame))
+        meet_next(hooks, PyThreadState_Get());
     if (!object->f_trace_opcodes)
         return;
     // Whoever sees the frame later finds it as it would be without us. A generator is marked
@@ -541,6 +561,8 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
             cover(tstate);
             thread_began(hooks);
         }
+        if (!hooks->starting)
+            reset_eval(hooks);
         return mt_eval_call(next, tstate, frame, throw_flag);
     }
 
@@ -587,6 +609,8 @@ static void install_interpreter(const struct mt_interpreter *interpreter, void *
     hooks->slots_changed = false;
     hooks->changing_thread = NULL;
     for_each_thread(hooks->interp, install_thread, hooks);
+    if (MT_CALLS_SHARE_C_STACK)
+        meet_next(hooks, NULL);
 }
 
 static void install_eval(const struct mt_interpreter *interpreter, void *unused)

@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <string.h>
 #include "frame.h"
+#include "interpreter.h"
 #include "memtrace.h"
 #include "ring.h"
 #include "service.h"
@@ -119,7 +120,11 @@ int memtrace_serve(void)
 int memtrace_serve_here(void)
 {
     int saved_errno = errno;
-    int status = mt_control ? (int)mt_service_carry_out() : MT_REFUSED;
+    int status = MT_REFUSED;
+
+    // A subinterpreter's thread may hold a GIL that is not the main one's (PEP 684).
+    if (mt_control && mt_interpreter_has_main_gil())
+        status = (int)mt_service_carry_out();
 
     errno = saved_errno;
     return status;

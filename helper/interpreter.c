@@ -91,6 +91,17 @@ static bool lock_list(void)
 static void unlock_list(void) {}
 #endif
 
+bool mt_interpreter_has_main_gil(void)
+{
+    const PyThreadState *tstate = mt_tstate_self();
+
+#if HAVE_OWN_GILS
+    return tstate && tstate->interp->ceval.gil == PyInterpreterState_Main()->ceval.gil;
+#else
+    return tstate != NULL;
+#endif
+}
+
 // (In a forked child there is no buffer.)
 static void leave_out(int64_t id, uint32_t position)
 {

@@ -27,6 +27,9 @@ struct mt_interpreter {
                                   is alone */
 };
 
+/* Does the calling thread hold the main interpreter's GIL, which ours are under? */
+bool mt_interpreter_has_main_gil(void);
+
 /* Look at all interpreters: call `each` with those that can be recorded, in no order, under no
  * lock, and count the others in the control block. Those that are only just being made are not
  * there yet: they are looked at later. */

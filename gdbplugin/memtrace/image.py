@@ -91,12 +91,9 @@ class Images:
         """Are glibc and its loader mapped? musl's are one file of another name."""
         return bool(self.libc_symbol("gnu_get_libc_version") and self.named(is_loader))
 
-    def exporting(self, name: str) -> Optional[Image]:
-        """The first file that exports `name`."""
-        for image in self:
-            if name in image.elf.symbols:
-                return image
-        return None
+    def exporting(self, name: str) -> List[Image]:
+        """The files that export `name`."""
+        return [image for image in self if name in image.elf.symbols]
 
     def called_name(self, return_address: int) -> str:
         """The function that was called by the instruction before a return address, where the

@@ -1,38 +1,67 @@
-"""Begin at the first line of a program that gdb starts: a breakpoint at Py_RunMain, which every
-CPython since 3.8 exports and calls once.
+"""Begin at the first line of Python in a program that gdb starts, and cover interpreters as a
+program makes them. By breakpoints on what every CPython since 3.8 exports:
 
-It stays for the next `run`, and follows exec: `gdb --args sh -c "exec python3 …"` works.
-gdb's main thread only."""
+    Py_RunMain               python3 itself is about to run the program
+    Py_InitializeFromConfig  a program that has Python inside: begins when this returns
+    Py_InitializeEx          the same, where the one above is inlined in it
+    Py_NewInterpreter…       a subinterpreter is there when this returns
+
+They stay for the next `run`, and follow exec: `gdb --args sh -c "exec python3 …"` works. gdb's
+main thread only."""
 
 from __future__ import annotations
 
 import os
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 import gdb
 
 from . import errors, procfs
 from .errors import MemtraceError
 
+_RUNS = "Py_RunMain"
+_INITIALIZES = ("Py_InitializeFromConfig", "Py_InitializeEx")
+_MAKES_INTERPRETER = ("Py_NewInterpreter", "Py_NewInterpreterFromConfig")
+# Functions of python3's own main(), which come to Py_RunMain later.
+_MAINS = frozenset(("Py_BytesMain", "Py_Main"))
+_CALLERS_MAX = 32
 
-class _PythonStarts(gdb.Breakpoint):
-    """Entry of Py_RunMain: the interpreter is ready, this thread holds its lock, and nothing of
-    the program has run. The calls are made from the breakpoint's commands, because gdb allows
-    none while it decides whether to stop; silent, and with `continue`, nobody sees the stop."""
+# The calls are made from a breakpoint's commands, because gdb allows none while it decides whether
+# to stop; silent, and with `continue`, nobody sees the stop.
+_COMMANDS = (
+    "python import memtrace.launch; memtrace.launch.{function}\n"
+    "if $_memtrace_continue\n"
+    "continue\n"
+    "end"
+)
 
-    def __init__(self) -> None:
-        super().__init__("Py_RunMain", internal=True)
+
+class _Entry(gdb.Breakpoint):
+    """Entry of a function of CPython's. All threads but this one may be anywhere; this one holds
+    the interpreter's lock, if there is an interpreter."""
+
+    def __init__(self, function: str) -> None:
+        super().__init__(function, internal=True)
         self.silent = True
-        self.commands = (
-            "python import memtrace.launch; memtrace.launch.python_starts()\n"
-            "if $_memtrace_continue\n"
-            "continue\n"
-            "end"
-        )
+        self.commands = _COMMANDS.format(function=f"entered('{function}')")
 
 
-_python_starts: Optional[_PythonStarts] = None
+class _Return(gdb.Breakpoint):
+    """Where a function returns to, for the selected thread, once."""
+
+    def __init__(self, address: int, function: str) -> None:
+        super().__init__(f"*{address:#x}", internal=True, temporary=True)
+        self.silent = True
+        self.thread = gdb.selected_thread().global_num
+        self.commands = _COMMANDS.format(function=f"returned('{function}')")
+
+
+_entries: List[_Entry] = []
+# False: a process that was attached to. There all symbols are searched for each name, which takes a
+# moment, so only the first is set, for the next `run`.
+_launched = True
 _begin: Optional[Callable[[], None]] = None
+_cover: Optional[Callable[[], None]] = None
 _others_stop_here = False
 
 
@@ -46,41 +75,72 @@ def was_launched() -> bool:
     return not inferior.was_attached and parent == str(os.getpid())
 
 
-def wait(begin: Callable[[], None]) -> None:
-    """Call `begin` whenever a process that gdb runs is about to run Python."""
-    global _begin
-    _begin = begin
-    if _python_starts is None or not _python_starts.is_valid():
+def wait(begin: Callable[[], None], cover: Callable[[], None]) -> None:
+    """Call `begin` whenever a process is about to run Python, and `cover` when it has made another
+    interpreter. The selected thread holds that interpreter's lock."""
+    global _begin, _cover, _launched
+    _begin, _cover = begin, cover
+    _launched = not gdb.selected_inferior().was_attached
+    if not any(entry.is_valid() for entry in _entries):
         # By way of a captured command: "not defined" is no news before `run`.
         gdb.execute("python import memtrace.launch; memtrace.launch.arm()", to_string=True)
 
 
 def arm() -> None:
-    """Set the breakpoint that wait() wants; from there only."""
-    global _python_starts
-    _python_starts = _PythonStarts()
+    """Set the breakpoints that wait() wants; from there only."""
+    names = (*_INITIALIZES, *_MAKES_INTERPRETER) if _launched else ()
+    _entries[:] = [_Entry(name) for name in (_RUNS, *names)]
 
 
 def forget() -> None:
     """No more: `memtrace off`."""
-    global _python_starts
-    if _python_starts is not None and _python_starts.is_valid():
-        _python_starts.delete()
-    _python_starts = None
+    for entry in _entries:
+        if entry.is_valid():
+            entry.delete()
+    _entries.clear()
 
 
-def python_starts() -> None:
-    """The commands of the breakpoint at Py_RunMain."""
+def entered(function: str) -> None:
+    """The commands of the breakpoints at entries."""
     gdb.set_convenience_variable("_memtrace_continue", not _others_stop_here)
+    if function == _RUNS:
+        _call(_begin)
+        return
+    callers = _callers()
+    if not callers or (function in _INITIALIZES and _MAINS.intersection(c.name() for c in callers)):
+        return
+    _Return(callers[0].pc(), function)
+
+
+def returned(function: str) -> None:
+    """The commands of the breakpoints at returns."""
+    gdb.set_convenience_variable("_memtrace_continue", not _others_stop_here)
+    _call(_begin if function in _INITIALIZES else _cover)
+
+
+def _call(what: Optional[Callable[[], None]]) -> None:
     try:
-        if _begin is not None:
-            _begin()
+        if what is not None:
+            what()
     except MemtraceError as error:
         errors.report(error)
+
+
+def _callers() -> "List[gdb.Frame]":
+    """The frames that are older than the selected thread's newest, as far as they are readable."""
+    frames: List[gdb.Frame] = []
+    try:
+        frame = gdb.newest_frame().older()
+        while frame is not None and len(frames) < _CALLERS_MAX:
+            frames.append(frame)
+            frame = frame.older()
+    except gdb.error:
+        pass
+    return frames
 
 
 def note_stop(event: "gdb.StopEvent") -> None:
     """For gdb.events.stop: if a breakpoint of the person's is here too, the stop is theirs."""
     global _others_stop_here
     breakpoints = getattr(event, "breakpoints", [])
-    _others_stop_here = any(b is not _python_starts for b in breakpoints)
+    _others_stop_here = any(not isinstance(b, (_Entry, _Return)) for b in breakpoints)

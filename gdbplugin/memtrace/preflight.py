@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from . import elf, procfs
 from .abi import ABI_VERSION
@@ -83,9 +84,10 @@ def check_job_stopped(pid: int, siginfo_readable: bool) -> None:
 def find_interpreter(images: Images) -> Optional[Interpreter]:
     """The CPython in the process, None if there is none (yet)."""
     # Every version since 3.8 exports the first; check_version() refuses what has the second only.
-    image = images.exporting("Py_RunMain") or images.exporting("Py_GetVersion")
-    if image is None:
+    candidates = images.exporting("Py_RunMain") or images.exporting("Py_GetVersion")
+    if not candidates:
         return None
+    image = _first_in_scope(images, candidates)
     minor, micro = _version(images, image)
     flags = "d" if "_Py_NegativeRefcount" in image.elf.symbols else ""
     if is_free_threaded(images):
@@ -95,7 +97,64 @@ def find_interpreter(images: Images) -> Optional[Interpreter]:
 
 def is_free_threaded(images: Images) -> bool:
     """Was the CPython in the process built without the GIL? (PYTHON_GIL=1 changes nothing of it.)"""
-    return images.exporting("_Py_MergeZeroLocalRefcount") is not None
+    return bool(images.exporting("_Py_MergeZeroLocalRefcount"))
+
+
+def _first_in_scope(images: Images, candidates: List[Image]) -> Image:
+    """Of several that export CPython, the one that all others in the process use. Raises
+    MemtraceError where that can't be told."""
+    if len(candidates) == 1:
+        return candidates[0]
+    try:
+        program = os.readlink(f"/proc/{images.pid}/exe")
+    except OSError:
+        program = ""
+    for image in candidates:
+        if image.path == program:
+            return image  # before any library in the loader's search, and so for the helper
+    raise MemtraceError(
+        f"process {images.pid} has more than one Python in it: "
+        + ", ".join(image.path for image in candidates),
+        "memtrace records processes with one",
+    )
+
+
+def check_program(path: str) -> None:
+    """Refuse a program that has Python inside where nothing can use it."""
+    try:
+        exported = elf.from_file(path).symbols
+    except (elf.ElfError, OSError, struct.error):
+        return  # no ELF file: a script, or nothing yet
+    if "Py_GetVersion" not in exported and _has_python(path):
+        raise _hidden(path)
+
+
+def no_interpreter(images: Images) -> MemtraceError:
+    """Why there is no CPython to record, as far as the mapped files tell."""
+    for image in images.named(lambda name: True):
+        if _has_python(f"/proc/{images.pid}/root{image.path}"):
+            return _hidden(image.path)
+    return MemtraceError(
+        f"process {images.pid} does not run CPython: it has no Py_RunMain",
+        "memtrace records CPython 3.8 and later; see: info sharedlibrary",
+    )
+
+
+def _hidden(path: str) -> MemtraceError:
+    return MemtraceError(
+        f"{path} has Python linked in statically, without its symbols: what uses them can't be "
+        "loaded, neither extension modules nor memtrace's helper",
+        "link the program with -rdynamic, or to libpython's shared library",
+    )
+
+
+def _has_python(path: str) -> bool:
+    """Is CPython in the file, by texts that every version has?"""
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        return False
+    return b"Fatal Python error: " in data and b"PYTHONHASHSEED" in data
 
 
 def check_platform(images: Images) -> None:

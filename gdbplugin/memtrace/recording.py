@@ -36,6 +36,7 @@ def start() -> None:
             raise preflight.why_not_attached(wanted)
         if not target.program():
             raise MemtraceError("there is no process, and no program to run", session.HOW_TO_BEGIN)
+        preflight.check_program(target.program())
         _wait_for_python()
         return
     _check_enterable(pid)
@@ -43,13 +44,10 @@ def start() -> None:
     interpreter = preflight.find_interpreter(images)
     if interpreter is None or not _is_initialized(images, interpreter):
         if interpreter is None and not launch.was_launched():
-            raise MemtraceError(
-                f"process {pid} does not run CPython: it has no Py_RunMain",
-                "memtrace records CPython 3.8 and later; see: info sharedlibrary",
-            )
+            raise preflight.no_interpreter(images)
         _wait_for_python()
         return
-    launch.wait(_begin_at_launch)  # for the next `run`
+    launch.wait(_begin_at_launch, _cover_interpreter)  # for the next `run`
     _say_begun(_install(pid, images, interpreter, here=session.holds_lock(images)), images)
 
 
@@ -71,7 +69,7 @@ def stop() -> None:
 
 
 def _wait_for_python() -> None:
-    launch.wait(_begin_at_launch)
+    launch.wait(_begin_at_launch, _cover_interpreter)
     gdb.write("memtrace: will start when the process runs Python\n")
 
 
@@ -139,14 +137,14 @@ def _check_enterable(pid: int) -> None:
     preflight.check_job_stopped(pid, inject.signal_number() is not None)
 
 
-def _is_initialized(images: Images, interpreter: Interpreter) -> bool:
+def _is_initialized(images: Images, interpreter: Interpreter, here: bool = False) -> bool:
     """Has Python begun? Before that there is no interpreter to record. An answer takes a call
     of a function that reads one variable; a process that has not even mapped its C library
     needs none. Raises MemtraceError where Python is shutting down."""
     address = interpreter.image.symbol("Py_IsInitialized")
     if address is None or not images.has_glibc():
         return False
-    with inject.calls(images) as calls:
+    with inject.calls(images, here) as calls:
         if calls.call_int(address):
             return True
         # Finalization takes `initialized` back first. 3.13 made the function public.
@@ -185,12 +183,24 @@ def _install(pid: int, images: Images, interpreter: Interpreter, here: bool) -> 
 
 
 def _begin_at_launch() -> None:
-    """Python is about to run, on the selected thread."""
+    """Python is about to run, on the selected thread, which holds the lock. May come more than
+    once in a process's life."""
     images = Images(target.pid(), target.read)
     interpreter = preflight.find_interpreter(images)
     if interpreter is None:
-        raise MemtraceError("Py_RunMain is in no mapped file")
-    _say_begun(_install(target.pid(), images, interpreter, here=True), images)
+        raise preflight.no_interpreter(images)
+    known = session.find()
+    if known is not None and known.is_live and known.state == State.ON:
+        return
+    if _is_initialized(images, interpreter, here=True):  # else it could not be
+        _say_begun(_install(target.pid(), images, interpreter, here=True), images)
+
+
+def _cover_interpreter() -> None:
+    """The selected thread has made an interpreter, and has its lock."""
+    known = session.find()
+    if known is not None and known.is_live and known.state == State.ON and not known.is_pending:
+        known.request(options.request_text("change"), here=True)
 
 
 def _on_stop(event: "gdb.StopEvent") -> None:

@@ -131,22 +131,25 @@ class Session:
 
     # ---- requests -------------------------------------------------------------------
 
-    def request(self, request: str) -> Outcome:
+    def request(self, request: str, here: bool = False) -> Outcome:
         """Have the helper carry out a request: on the selected thread where that is stopped
-        holding the interpreter's lock, else on a thread of the helper's own, for which the
-        process is let run for a moment. Raises MemtraceError when the helper can't be asked."""
+        holding the interpreter's lock (`here`: it is known to), else on a thread of the helper's
+        own, for which the process is let run for a moment. Raises MemtraceError when the helper
+        can't be asked."""
         if not self.is_live or self.buffer is None:
             raise MemtraceError(
                 f"process {self.pid} is not here any more; what it recorded is",
                 "memtrace log, memtrace last VAR",
             )
         images = Images(self.pid, target.read)
-        here = holds_lock(images)
+        here = here or holds_lock(images)
         waiting = self.is_pending and not here
         self.send(request)
         if not waiting:  # else the helper's thread that waits takes this request
             with inject.calls(images, here) as calls:
                 loading.serve(calls, here)
+                if here and self.is_pending:  # it is another interpreter's lock
+                    loading.serve(calls, here=False)
         if not here:
             self.wait()
         return self.outcome()

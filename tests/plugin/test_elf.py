@@ -63,8 +63,8 @@ def test_addresses_are_those_of_the_running_process() -> None:
         expected = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
         assert images.libc_symbol(name) == expected
     address = ctypes.cast(ctypes.pythonapi.Py_IsInitialized, ctypes.c_void_p).value
-    found = images.exporting("Py_RunMain")
-    assert found is not None and found.symbol("Py_IsInitialized") == address
+    (found,) = images.exporting("Py_RunMain")
+    assert found.symbol("Py_IsInitialized") == address
     assert found.function_at(address + 1) == "Py_IsInitialized"
     assert images.has_glibc()
 
