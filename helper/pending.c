@@ -100,14 +100,20 @@ PyObject *mt_pending_variable(mt_frame *frame, const struct mt_site *site)
 // Remember a container before an instruction that may change it. NULL: no room.
 struct mt_pending *mt_pending_mutation(struct mt_thread *thread, mt_frame *frame,
                                        struct mt_plan *plan, struct mt_site *site,
-                                       enum mt_pending_what what, PyObject *container)
+                                       enum mt_pending_what what, PyObject *container,
+                                       bool length_tells)
 {
     struct mt_pending *pending = mt_pending_push(thread, frame, plan, site, what);
 
     if (!pending)
         return NULL;
     pending->container = container;
-    mt_snapshot_take(container, &pending->before);
+    // Without the GIL other threads change it meanwhile: the length says less there.
+    pending->length_tells = length_tells && !MT_FREE_THREADED;
+    if (pending->length_tells)
+        pending->before.length = mt_snapshot_length(container);
+    else
+        mt_snapshot_take(container, &pending->before);
     if (site->redacted)
         pending->old_value = mt_value_redacted;
     else
@@ -134,16 +140,23 @@ static bool container_lives(const struct mt_pending *pending, mt_frame *frame)
     return mt_pending_variable(frame, site) == pending->container;
 }
 
+bool mt_pending_changed(const struct mt_pending *pending)
+{
+    struct mt_snapshot after;
+
+    if (!MT_FREE_THREADED && mt_snapshot_length(pending->container) != pending->before.length)
+        return true;
+    if (pending->length_tells)
+        return false;
+    mt_snapshot_take(pending->container, &after);
+    return mt_diff(&pending->before, &after) != MT_UNCHANGED;
+}
+
 void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
                                struct mt_pending *pending, struct mt_site *site, bool hide,
                                const struct mt_value *key, bool done)
 {
-    struct mt_snapshot after;
     struct mt_value new_value;
-
-    mt_snapshot_take(pending->container, &after);
-    if (mt_diff(&pending->before, &after) == MT_UNCHANGED)
-        return;
     struct mt_emission event = {
         .record =
             {
@@ -212,7 +225,7 @@ void mt_pending_settle(struct mt_thread *thread, mt_frame *frame)
     if (pending && pending->what < MT_PENDING_INPLACE) {
         if (pending->what == MT_PENDING_STORE)
             write_pending_store(thread, frame, pending);
-        else if (container_lives(pending, frame))
+        else if (container_lives(pending, frame) && mt_pending_changed(pending))
             mt_pending_write_mutation(thread, frame, pending, pending->site,
                                       pending->site->redacted, NULL, true);
         mt_pending_pop(thread);
@@ -231,7 +244,7 @@ void mt_pending_raise(struct mt_thread *thread, mt_frame *frame)
     if (!pending)
         return;
     // What a call or operator changed before it failed, it changed.
-    if (pending->container && container_lives(pending, frame))
+    if (pending->container && container_lives(pending, frame) && mt_pending_changed(pending))
         mt_pending_write_mutation(thread, frame, pending, pending->site,
                                   pending->old_value.tag == MT_TAG_REDACTED,
                                   pending->has_key ? &pending->key : NULL, true);

@@ -50,13 +50,16 @@ void mt_pending_pop(struct mt_thread *thread);
 PyObject *mt_pending_take(struct mt_thread *thread);
 
 /* Remember a container, with a bounded snapshot, before an instruction that may change it.
- * NULL: no room. */
+ * `length_tells`: its length is enough to see whether it did. NULL: no room. */
 struct mt_pending *mt_pending_mutation(struct mt_thread *thread, mt_frame *frame,
                                        struct mt_plan *plan, struct mt_site *site,
-                                       enum mt_pending_what what, PyObject *container);
+                                       enum mt_pending_what what, PyObject *container,
+                                       bool length_tells);
 
-/* Write MUTATED if the entry's container differs from its snapshot. `site`: what is named as
- * changed; `hide`: its contents are redacted; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
+/* Does the entry's container, which lives, differ from what it was? */
+bool mt_pending_changed(const struct mt_pending *pending);
+
+/* Write that it does: MUTATED. `site`: what is named as changed; `hide`: its contents are redacted; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
 void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
                                struct mt_pending *pending, struct mt_site *site, bool hide,
                                const struct mt_value *key, bool done);

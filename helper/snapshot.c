@@ -238,6 +238,47 @@ bool mt_snapshot_method(const char *name)
            contains(deque_methods, name);
 }
 
+/* ---- length ------------------------------------------------------------------------------ */
+
+uint64_t mt_snapshot_length(PyObject *container)
+{
+    struct mt_table table;
+    if (PySet_Check(container))
+        return (uint64_t)PySet_GET_SIZE(container);
+    if (!PyDict_Check(container))
+        return (uint64_t)Py_SIZE(container);
+    mt_pyobject_dict(container, &table);
+    return (uint64_t)table.used;
+}
+
+/* Of a key whose hash and comparison are the interpreter's own. (A stored key of the program's
+ * with the same hash is asked too; should it exchange items of this very container for as many
+ * others, these changes are its own code's.) */
+static bool key_is_quiet(PyObject *key)
+{
+    return key && (PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key));
+}
+
+bool mt_snapshot_length_tells(PyObject *container, const char *name, PyObject *first)
+{
+    PyTypeObject *type = Py_TYPE(container);
+    bool is_index = first && PyLong_CheckExact(first);
+    if (type == &PyList_Type) {
+        if (strcmp(name, "extend") == 0)
+            return first && (PyList_CheckExact(first) || PyTuple_CheckExact(first));
+        return strcmp(name, "append") == 0 || (strcmp(name, "pop") == 0 && (!first || is_index)) ||
+               (strcmp(name, "insert") == 0 && is_index);
+    }
+    if (type == &PyDict_Type)
+        return strcmp(name, "popitem") == 0 ||
+               (key_is_quiet(first) &&
+                (strcmp(name, "pop") == 0 || strcmp(name, "setdefault") == 0));
+    if (type == &PySet_Type)
+        return key_is_quiet(first) && (strcmp(name, "add") == 0 || strcmp(name, "discard") == 0 ||
+                                       strcmp(name, "remove") == 0);
+    return type == &PyByteArray_Type && is_index && strcmp(name, "append") == 0;
+}
+
 void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret)
 {
     PyTypeObject *type = Py_TYPE(container);

@@ -16,6 +16,13 @@ bool mt_snapshot_takes(PyObject *container);
 
 void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret);
 
+/* Items; bytes of a bytearray. Of a container that a snapshot can hold. */
+uint64_t mt_snapshot_length(PyObject *container);
+
+/* Does calling the mutating method `name` with `first` as its first argument (NULL: without one)
+ * change the contents only together with the length, so that no snapshot is needed? */
+bool mt_snapshot_length_tells(PyObject *container, const char *name, PyObject *first);
+
 /* Could calling method `name` (UTF-8) of an exact builtin container change one? By name
  * alone: for planning call sites. */
 bool mt_snapshot_method(const char *name);

@@ -49,12 +49,8 @@ static bool settle_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_
         return false;
     bool partner = pending->plan->sites + pending->site->partner == site;
     bool mutated = partner && pending->container == store->new_object &&
-                   store->old.found == MT_FOUND && store->old.object == store->new_object;
-    struct mt_snapshot after;
-    if (mutated) {
-        mt_snapshot_take(pending->container, &after);
-        mutated = mt_diff(&pending->before, &after) != MT_UNCHANGED;
-    }
+                   store->old.found == MT_FOUND && store->old.object == store->new_object &&
+                   mt_pending_changed(pending);
     if (mutated) {
         mt_lookup_done(&store->old);
         mt_pending_write_mutation(thread, frame, pending, site, store->hide, store->key, false);
@@ -234,7 +230,7 @@ static bool begin_slice(struct mt_thread *thread, mt_frame *frame, struct mt_pla
         return false;
     if (mt_verdict.mutations && site->partner >= 0)
         mt_pending_mutation(thread, frame, plan, &plan->sites[site->partner], MT_PENDING_MUTATION,
-                            container);
+                            container, false);
     return true;
 }
 
@@ -376,8 +372,12 @@ static void begin_inplace(struct mt_thread *thread, mt_frame *frame, struct mt_p
     // The left operand of `xs[part] += …` is a copy.
     if (key && PySlice_Check(key))
         return;
+    // Only += takes a list or tuple beside a list, and asks nothing of its items.
+    PyObject *right = mt_frame_operand(frame, site->depth, 0);
+    bool length_tells = PyList_CheckExact(left) &&
+                        (PyList_CheckExact(right) || PyTuple_CheckExact(right));
     struct mt_pending *pending =
-        mt_pending_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left);
+        mt_pending_mutation(thread, frame, plan, site, MT_PENDING_INPLACE, left, length_tells);
     if (!pending || !key)
         return;
     pending->has_key = mt_value_capture_key(key, &pending->key);
@@ -394,8 +394,13 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     if (site->self_is_bound)
         self = self && PyCFunction_Check(self) ? PyCFunction_GET_SELF(self) : NULL;
     const char *method = PyUnicode_AsUTF8(site->name_object);
-    if (self && method && mt_snapshot_takes(self) && mt_snapshot_method_of(self, method))
-        mt_pending_mutation(thread, frame, plan, site, MT_PENDING_MUTATION, self);
+    if (!self || !method || !mt_snapshot_method_of(self, method))
+        return;
+    // Of a method that is bound the arguments come in a tuple, mostly.
+    PyObject *first =
+        site->depth_self > 0 ? mt_frame_operand(frame, site->depth, site->depth_self - 1) : NULL;
+    bool length_tells = !site->self_is_bound && mt_snapshot_length_tells(self, method, first);
+    mt_pending_mutation(thread, frame, plan, site, MT_PENDING_MUTATION, self, length_tells);
 }
 
 void mt_store_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,

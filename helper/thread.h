@@ -47,6 +47,7 @@ struct mt_pending {
     enum mt_kind kind; /* MT_PENDING_STORE */
     bool has_key;
     bool held;           /* `container` is owned: see pending.c, "A reference, once" */
+    bool length_tells;   /* whether it changed: `before` has nothing else */
     PyObject *container; /* MUTATION, INPLACE */
     Py_ssize_t length;   /* CONCAT: of the left operand */
     struct mt_value old_value, new_value, key;

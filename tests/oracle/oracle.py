@@ -178,8 +178,9 @@ class Contents:
 
     Two items are the same when they are one object or equal scalars of one type."""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, by_length: bool = False) -> None:
         self.container = container
+        self._by_length = by_length
         self.text = values.text(container)
         self._before = self._parts()
 
@@ -202,9 +203,23 @@ class Contents:
         if length != old_length:
             return True
         kind = type(self.container)
-        if kind is dict or length <= COMPARED_ITEMS:
+        if kind is dict or length <= COMPARED_ITEMS or self._by_length:
             return parts != old_parts
         return True  # either seen in the part that is compared, or not decided
+
+
+def length_tells(kind: type, method: str, first: Any) -> bool:
+    """Can the call change the contents only together with the length?"""
+    is_key = type(first) is str or type(first) is int or type(first) is bytes
+    if kind is list:
+        if method == "extend":
+            return type(first) is list or type(first) is tuple
+        return (
+            method == "append"
+            or (method == "pop" and (first is UNBOUND or type(first) is int))
+            or (method == "insert" and type(first) is int)
+        )
+    return kind is set and is_key and method in ("add", "discard", "remove")
 
 
 # ---- what the instructions of a code object do ---------------------------------------------
@@ -526,7 +541,10 @@ class Oracle:
         kind = type(container)
         if not values.is_one_of(kind, METHODS) or site.name not in METHODS[kind]:
             return None
-        return self._mutation(call, site.line, *names.variable(site.base), Contents(container))
+        plain = low is not UNBOUND and high is not UNBOUND and site.arg_count
+        first = frames.stack(frame, site.height, site.arg_count) if plain else UNBOUND
+        contents = Contents(container, length_tells(kind, site.name, first))
+        return self._mutation(call, site.line, *names.variable(site.base), contents)
 
     def _mutation(
         self, call: Call, line: int, scope: str, name: str, contents: Contents
@@ -548,7 +566,8 @@ class Oracle:
             if type(key) is slice:
                 return None  # the slice's own copy
             name = f"{names.text(store.base)}[{names.final_key_text(store.key, key)}]"
-        call.operand = Contents(operand)
+        right = frames.stack(frame, site.height, 1)
+        call.operand = Contents(operand, length_tells(type(operand), "extend", right))
         pending = self._mutation(call, site.line, _TARGETS[store.target], name, call.operand)
         pending.survives = False
         return pending

@@ -203,6 +203,56 @@ static void test_snapshot_knows_mutating_methods(void **state)
     assert_false(mt_snapshot_method(""));
 }
 
+/* container.method(*arguments), which the length tells of, or not. */
+static void assert_tells(bool expected, const char *container, const char *method,
+                         const char *first)
+{
+    PyObject *object = py_eval(container), *argument = first ? py_eval(first) : NULL;
+    if (mt_snapshot_length_tells(object, method, argument) != expected)
+        fail_msg("%s.%s(%s): expected %d", container, method, first ? first : "", expected);
+    Py_XDECREF(argument);
+    Py_DECREF(object);
+}
+
+static void test_snapshot_knows_where_the_length_tells(void **state)
+{
+    assert_tells(true, "[]", "append", "1");
+    assert_tells(true, "[1]", "pop", NULL);
+    assert_tells(true, "[1]", "pop", "0");
+    assert_tells(true, "[]", "insert", "0");
+    assert_tells(true, "[]", "extend", "(1,)");
+    assert_tells(true, "{}", "popitem", NULL);
+    assert_tells(true, "{}", "pop", "'a'");
+    assert_tells(true, "{}", "setdefault", "1");
+    assert_tells(true, "set()", "add", "b'a'");
+    assert_tells(true, "bytearray()", "append", "1");
+    // These change what is there, or run code that could.
+    assert_tells(false, "[1]", "pop", "hostile(int)(5)");
+    assert_tells(false, "[1]", "insert", "True");
+    assert_tells(false, "[]", "extend", "iter([1])");
+    assert_tells(false, "[1]", "clear", NULL);
+    assert_tells(false, "[1]", "remove", "1");
+    assert_tells(false, "[1]", "sort", NULL);
+    assert_tells(false, "[1]", "__setitem__", "0");
+    assert_tells(false, "{}", "update", "{}");
+    assert_tells(false, "{}", "pop", "Key(3)");
+    assert_tells(false, "{}", "__setitem__", "'a'");
+    assert_tells(false, "set()", "add", "(Key(3),)");
+    assert_tells(false, "set()", "update", "'a'");
+    assert_tells(false, "collections.deque([1], 1)", "append", "2");
+}
+
+static void test_snapshot_measures_length(void **state)
+{
+    static const char *const containers[] = {"[1, 2, 3]", "{1: 0, 2: 0, 'a': 0}", "{1, 2, 3}",
+                                             "bytearray(b'abc')", "collections.deque('abc')"};
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++) {
+        PyObject *object = py_eval(containers[i]);
+        assert_int_equal(mt_snapshot_length(object), 3);
+        Py_DECREF(object);
+    }
+}
+
 static int start(void **state)
 {
     py_start();
@@ -226,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_snapshot_runs_no_code_of_the_items),
         cmocka_unit_test(test_snapshot_takes_exact_containers_only),
         cmocka_unit_test(test_snapshot_knows_mutating_methods),
+        cmocka_unit_test(test_snapshot_knows_where_the_length_tells),
+        cmocka_unit_test(test_snapshot_measures_length),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
