@@ -19,6 +19,7 @@ USABLE = [
     one
     for one in interpreters.found()
     if interpreters.has_helper(one, reader.library_directories())
+    and not str(one).endswith("t")  # without the GIL one that comes later is not noticed yet
 ]
 # PROGRAM of subinterpreters.py.
 RUN = [
