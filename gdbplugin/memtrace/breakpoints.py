@@ -75,9 +75,11 @@ def create(watched: Watched, temporary: bool) -> VariableBreakpoint:
     try:
         sync(report=False)
     except MemtraceError:
-        options.breakpoints.remove(made)
-        made.breakpoint.delete()
-        raise
+        # A temporary one may have been armed, hit and deleted by now.
+        if made.breakpoint.is_valid():
+            options.breakpoints.remove(made)
+            made.breakpoint.delete()
+            raise
     kind = "Temporary variable" if temporary else "Variable"
     gdb.write(f"{kind} breakpoint {made.number}: {watched}{_pending(watched)}\n")
     return made
@@ -249,7 +251,7 @@ def _on_stop(event: Any) -> None:
         errors.report(error)
         return
     if hit:
-        gdb.write("\n" + "\n".join(_describe(hit)) + "\n")
+        inject.say_at_stop("\n" + "\n".join(_describe(hit)) + "\n")
 
 
 def _describe(hit: List[VariableBreakpoint]) -> List[str]:

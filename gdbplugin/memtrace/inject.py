@@ -485,6 +485,7 @@ class _Arrival(gdb.Breakpoint):
 def run(seconds: float, address: Optional[int] = None) -> Run:
     """Let the process run, at most `seconds`, or until a thread arrives at `address`. Breakpoints
     and signals of the person's stop it as ever, and are shown."""
+    _unsaid.clear()
     with _occupied(), _settings(), kept_selection() as selection:
         arrival = _Arrival(address) if address else None
         with _last_event() as events:
@@ -548,8 +549,24 @@ def _last_event() -> Iterator[List[object]]:
         gdb.events.exited.disconnect(events.append)
 
 
+# What stops had to say that came while memtrace let the process run.
+_unsaid: List[str] = []
+
+
+def say_at_stop(words: str) -> None:
+    """For gdb.events.stop: print what there is to say of the stop. What gdb prints while memtrace
+    lets the process run is muted: then it is said after that."""
+    if is_busy():
+        _unsaid.append(words)
+    else:
+        gdb.write(words)
+
+
 def _show_stop(event: object) -> None:
     """Say what gdb would have said."""
+    if _unsaid:
+        gdb.write("".join(_unsaid))
+        return
     if isinstance(event, gdb.ExitedEvent):
         code = getattr(event, "exit_code", None)
         how = "" if code is None else f" with code {code}"
@@ -558,7 +575,8 @@ def _show_stop(event: object) -> None:
     if isinstance(event, gdb.SignalEvent):
         gdb.write(f"\nProgram received signal {event.stop_signal}.\n")
     elif isinstance(event, gdb.BreakpointEvent):
-        numbers = ", ".join(str(b.number) for b in event.breakpoints)
+        # A temporary one is gone by now.
+        numbers = ", ".join(str(b.number) for b in event.breakpoints if b.is_valid())
         gdb.write(f"\nBreakpoint {numbers}\n")
     gdb.execute("frame")
 
