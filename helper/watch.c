@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "compile.h"
+#include "condition.h"
 #include "filter.h"
 #include "guard.h"
 #include "ring.h"
@@ -21,6 +22,8 @@ struct watch {
     struct mt_value key;
     char key_text[128];         // as the person wrote it
     PyObject *condition;        // owned code object, NULL for none
+    struct mt_condition simple; // the same, where `is_simple`
+    bool is_simple;             // it needs no Python
     PyInterpreterState *interp; // that it was compiled in; compared only
     bool names_old, names_new;  // what the condition needs
     bool has_functions;         // it has comprehensions or lambdas with a code of their own
@@ -179,6 +182,13 @@ static void look_at_names(struct watch *watch, PyObject *code)
     }
 }
 
+// May the condition be decided in C? Not without the GIL, where other threads change what it
+// would look into; and not for a variable called `old`, which hides the value of that name.
+static bool needs_no_python(const struct watch *watch)
+{
+    return !MT_FREE_THREADED && strcmp(watch->base, "old") != 0;
+}
+
 static enum mt_status compile_condition(struct watch *watch)
 {
     char error[256];
@@ -189,6 +199,8 @@ static enum mt_status compile_condition(struct watch *watch)
     if (watch->condition) {
         watch->interp = PyThreadState_Get()->interp;
         look_at_names(watch, watch->condition);
+        watch->is_simple = needs_no_python(watch) &&
+                           mt_condition_parse(watch->breakpoint->condition, &watch->simple);
         return MT_OK;
     }
     describe_error(error, sizeof error);
@@ -345,10 +357,10 @@ static PyObject *condition_code(const struct watch *watch)
     return watch->condition;
 }
 
-// Does the condition hold? A failure holds, with the reason in `error`. While it is evaluated the
-// breakpoints can be replaced by others: then it does not, and `watch` is gone.
-static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
-                            char *error, size_t error_size)
+// Does the condition hold, as Python sees it? A failure holds, with the reason in `error`. While
+// it is evaluated the breakpoints can be replaced by others: then it does not, and `watch` is gone.
+static bool python_holds(const struct watch *watch, const struct mt_watch_event *event, char *error,
+                         size_t error_size)
 {
     PyObject *saved_type, *saved_error, *saved_traceback;
     bool lacks = lacks_a_side(watch, event);
@@ -375,6 +387,17 @@ static bool condition_holds(const struct watch *watch, const struct mt_watch_eve
         describe_error(error, error_size);
     PyErr_Restore(saved_type, saved_error, saved_traceback);
     return truth != 0 && version == watch_version;
+}
+
+// The same, without Python where that tells.
+static bool condition_holds(const struct watch *watch, const struct mt_watch_event *event,
+                            char *error, size_t error_size)
+{
+    enum mt_truth truth =
+        watch->is_simple ? mt_condition_holds(&watch->simple, event->old_object, event->new_object)
+                         : MT_UNKNOWN;
+
+    return truth == MT_UNKNOWN ? python_holds(watch, event, error, error_size) : truth == MT_TRUE;
 }
 
 static bool target_matches(const struct watch *watch, const struct mt_watch_event *event)

@@ -42,7 +42,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"plan_defs"},
     {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation", "code_words"},
     {"interpreter"},
-    {"plan_names"},
+    {"plan_names", "condition"},
     {"plan_flow"},
     {"plan_opcodes"},
     {"ring", "defs", "frame", "tracer", "layout", "pyobject", "request", "compile"},
