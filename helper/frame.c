@@ -132,7 +132,7 @@ bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 
     // Not by the interpreter's own function: that makes room for the words of tools which came
     // after us too, and their free functions would be called for code that they never touched.
-    if (size <= extra_index) {
+    if (!extra || size <= extra_index) {
         extra = PyMem_Realloc(extra, sizeof *extra + (size_t)(extra_index + 1) * sizeof(uintptr_t));
         if (!extra)
             return false;

@@ -31,8 +31,7 @@ def run(*command: object, seconds: int, **variables: str) -> subprocess.Complete
         [str(word) for word in command],
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1", **variables},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=seconds,
     )
