@@ -46,7 +46,7 @@ enum mt_status mt_engine_configure(const struct mt_request *request, bool fresh)
 {
     if (MT_FREE_THREADED && request->max_overhead)
         return mt_status_set(MT_REFUSED, "max-overhead can't be kept in a CPython without the "
-                                         "GIL: set memtrace max-overhead 0");
+                                         "GIL: set memtrace max-overhead off");
     enum mt_status status = mt_verdict_init();
 
     if (status == MT_OK)

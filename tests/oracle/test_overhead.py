@@ -18,12 +18,26 @@ PROGRAMS = HERE / "programs"
 NAMES = ("exceptions_in_stores", "generators_interleaved", "inplace_operators", "recursion")
 
 
+GIL = [one for one in interpreters.found() if "t" not in one.abi_flags]
+NO_GIL = [one for one in interpreters.found() if one not in GIL]
+
+
 def skip_without_helper(python: Interpreter) -> None:
     if not interpreters.has_helper(python, reader.library_directories()):
         pytest.skip(f"no helper is built for {python}: its headers are not installed")
 
 
-@pytest.mark.parametrize("python", interpreters.found(), ids=str)
+@pytest.mark.parametrize("python", NO_GIL, ids=str)
+def test_a_limit_is_refused_without_the_gil(python: Interpreter) -> None:
+    skip_without_helper(python)
+    done = subprocess.run(
+        [python.path, "-s", str(HERE / "overhead.py")], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert "max-overhead can't be kept in a CPython without the GIL" in done.stderr
+
+
+@pytest.mark.parametrize("python", GIL, ids=str)
 def test_a_limit_that_is_never_reached_changes_no_event(
     python: Interpreter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,7 +48,7 @@ def test_a_limit_that_is_never_reached_changes_no_event(
         assert found is None, f"{name}: {found}"
 
 
-@pytest.mark.parametrize("python", interpreters.found(), ids=str)
+@pytest.mark.parametrize("python", GIL, ids=str)
 def test_a_tight_loop_beyond_the_limit_is_thinned_then_left_alone(python: Interpreter) -> None:
     skip_without_helper(python)
     done = subprocess.run(

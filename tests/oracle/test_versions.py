@@ -108,6 +108,16 @@ DIFFERENCES: dict[str, list[Difference]] = {
 }
 
 
+# Programs that don't come out the same each time, or not as the oracle sees them, where there is no
+# GIL, and why.
+NOT_WITHOUT_THE_GIL = {
+    "methods_that_keep_the_length": "a container's length tells nothing where other threads may "
+    "change it: mutating calls on more than 64 items are all MUTATED",
+    "threads_in_the_middle_of_a_store": "a container that another thread is in is shown as `…`",
+    "threads_taking_turns": "which thread comes first is decided anew each time",
+}
+
+
 def usable() -> list[Interpreter]:
     directories = reader.library_directories()
     return [one for one in interpreters.found() if interpreters.has_helper(one, directories)]
@@ -122,9 +132,15 @@ def is_covered(interpreter: Interpreter) -> bool:
     return interpreter.version == REFERENCE and runs_us
 
 
+def marks(interpreter: Interpreter, name: str) -> list[pytest.MarkDecorator]:
+    if "t" in interpreter.abi_flags and name in NOT_WITHOUT_THE_GIL:
+        return [pytest.mark.skip(reason=f"without the GIL: {NOT_WITHOUT_THE_GIL[name]}")]
+    return []
+
+
 def cases() -> list:
     return [
-        pytest.param(interpreter, name, id=f"{interpreter}-{name}")
+        pytest.param(interpreter, name, id=f"{interpreter}-{name}", marks=marks(interpreter, name))
         for interpreter in USABLE
         for name in PROGRAMS
         if not is_covered(interpreter) and interpreter.version >= SYNTAX.get(name, (3, 0))
