@@ -17,9 +17,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
 
 enum {
     FIRST_MEASURE_NS = 20 * 1000 * 1000, // before that the rate would be a guess
@@ -27,14 +24,7 @@ enum {
     SAMPLE_TICKS_MAX = 20000, // a sample that took longer was interrupted
 };
 
-struct mapping {
-    uint64_t ticks, ns;   // the same moment by counter and clock
-    uint64_t ns_per_tick; // times 2^32
-    uint64_t good_for;    // ticks
-};
-
-static struct mapping mapping; // guarded by `version`
-static uint32_t version;       // even: mapping is whole
+struct mt_clock mt_clock; // its `version` guards the rest
 // The moment the last rate was measured from: written by whoever holds `version` odd.
 static uint64_t sample_ticks, sample_ns;
 static bool counter_is_clock; // set once, by mt_clock_init
@@ -80,39 +70,28 @@ static bool kernel_uses_counter(void)
     return size >= 4 && !memcmp(name, "tsc\n", 4);
 }
 
-// Field by field, so that a reader that comes at the wrong moment reads old or new words, and
-// then sees by `version` that it must not use them.
-static inline struct mapping load_mapping(void)
+static void store_mapping(const struct mt_clock *fresh)
 {
-    return (struct mapping){
-        __atomic_load_n(&mapping.ticks, __ATOMIC_RELAXED),
-        __atomic_load_n(&mapping.ns, __ATOMIC_RELAXED),
-        __atomic_load_n(&mapping.ns_per_tick, __ATOMIC_RELAXED),
-        __atomic_load_n(&mapping.good_for, __ATOMIC_RELAXED),
-    };
+    __atomic_store_n(&mt_clock.ticks, fresh->ticks, __ATOMIC_RELAXED);
+    __atomic_store_n(&mt_clock.ns, fresh->ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&mt_clock.ns_per_tick, fresh->ns_per_tick, __ATOMIC_RELAXED);
+    __atomic_store_n(&mt_clock.good_for, fresh->good_for, __ATOMIC_RELAXED);
 }
 
-static void store_mapping(const struct mapping *fresh)
+// By the mapping, which the caller holds.
+static uint64_t convert(uint64_t ticks)
 {
-    __atomic_store_n(&mapping.ticks, fresh->ticks, __ATOMIC_RELAXED);
-    __atomic_store_n(&mapping.ns, fresh->ns, __ATOMIC_RELAXED);
-    __atomic_store_n(&mapping.ns_per_tick, fresh->ns_per_tick, __ATOMIC_RELAXED);
-    __atomic_store_n(&mapping.good_for, fresh->good_for, __ATOMIC_RELAXED);
-}
-
-static inline uint64_t convert(const struct mapping *from, uint64_t ticks)
-{
-    return from->ns +
-           (uint64_t)((unsigned __int128)(ticks - from->ticks) * from->ns_per_tick >> 32);
+    return mt_clock.ns +
+           (uint64_t)((unsigned __int128)(ticks - mt_clock.ticks) * mt_clock.ns_per_tick >> 32);
 }
 
 // Measure the mapping anew. Holds `version` odd; whoever comes meanwhile asks the kernel.
 static uint64_t measure(void)
 {
-    uint32_t even = __atomic_load_n(&version, __ATOMIC_RELAXED) & ~1u;
+    uint32_t even = __atomic_load_n(&mt_clock.version, __ATOMIC_RELAXED) & ~1u;
 
     // Acquire pairs with the release below: we see the last owner's sample.
-    if (!__atomic_compare_exchange_n(&version, &even, even + 1, false, __ATOMIC_ACQUIRE,
+    if (!__atomic_compare_exchange_n(&mt_clock.version, &even, even + 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return kernel_ns();
     // Pairs with the fence in mt_clock_ns: who read a word written below sees `version` odd.
@@ -123,12 +102,17 @@ static uint64_t measure(void)
     if (!sample_ns || ticks < sample_ticks) {
         sample_ticks = ticks; // the first sample, or the counter was reset
         sample_ns = ns;
-        __atomic_store_n(&mapping.good_for, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&mt_clock.good_for, 0, __ATOMIC_RELAXED);
     } else if (ns - sample_ns >= FIRST_MEASURE_NS) {
         uint64_t rate =
             (uint64_t)(((unsigned __int128)(ns - sample_ns) << 32) / (ticks - sample_ticks));
-        uint64_t shown = mapping.good_for ? convert(&mapping, ticks) : 0;
-        struct mapping fresh = {ticks, ns, rate, ((uint64_t)MEASURE_AGAIN_NS << 32) / rate};
+        uint64_t shown = mt_clock.good_for ? convert(ticks) : 0;
+        struct mt_clock fresh = {
+            .ticks = ticks,
+            .ns = ns,
+            .ns_per_tick = rate,
+            .good_for = ((uint64_t)MEASURE_AGAIN_NS << 32) / rate,
+        };
         if (shown > ns && shown - ns < MEASURE_AGAIN_NS / 2) {
             // We were ahead: go on from there, slower, until the next measure.
             fresh.ns = shown;
@@ -139,7 +123,7 @@ static uint64_t measure(void)
         sample_ticks = ticks;
         sample_ns = ns;
     }
-    __atomic_store_n(&version, even + 2, __ATOMIC_RELEASE); // pairs with mt_clock_ns
+    __atomic_store_n(&mt_clock.version, even + 2, __ATOMIC_RELEASE); // pairs with mt_clock_ns
     return now;
 }
 
@@ -153,26 +137,16 @@ void mt_clock_init(void)
     errno = saved_errno;
 }
 
-uint64_t mt_clock_ns(void)
+uint64_t mt_clock_ask(void)
 {
-    if (!counter_is_clock)
-        return kernel_ns();
-    uint32_t before = __atomic_load_n(&version, __ATOMIC_ACQUIRE);
-    struct mapping copy = load_mapping();
-    uint64_t ticks = ticks_now();
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (__builtin_expect((before & 1) || ticks - copy.ticks >= copy.good_for ||
-                             __atomic_load_n(&version, __ATOMIC_RELAXED) != before,
-                         0))
-        return measure();
-    return convert(&copy, ticks);
+    return counter_is_clock ? measure() : kernel_ns();
 }
 
 #else
 
 void mt_clock_init(void) {}
 
-uint64_t mt_clock_ns(void)
+uint64_t mt_clock_ask(void)
 {
     return kernel_ns();
 }

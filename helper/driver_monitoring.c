@@ -338,7 +338,7 @@ static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code
                                                                 : mt_engine_enter(thread, frame);
     if (!plan)
         return Py_NewRef(disable);
-    if (mt_pending_unsettled(thread, frame)) {
+    if (mt_thread_unsettled(thread, frame)) {
         int saved_errno = errno;
         mt_pending_settle(thread, frame);
         errno = saved_errno;
@@ -349,15 +349,17 @@ static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code
     mt_store_site(thread, frame, plan, site);
     if (site + 1 < plan->sites + plan->site_count && site[1].second)
         mt_store_site(thread, frame, plan, site + 1);
-    if (mt_pending_unsettled(thread, frame))
+    if (mt_thread_unsettled(thread, frame))
         arm_after(plan, site);
+    else if (MT_FREE_THREADED && mt_thread_is_in(thread, frame, code))
+        mt_thread_quicken(thread); // see mt_thread_settled()
     Py_RETURN_NONE;
 }
 
 // All but the commonest: see on_instruction.
-static __attribute__((noinline)) PyObject *on_instruction_other(struct mt_thread *thread,
-                                                                PyCodeObject *code, int offset)
+static __attribute__((noinline)) PyObject *on_instruction_other(PyCodeObject *code, int offset)
 {
+    struct mt_thread *thread = mt_thread_get();
     uint64_t began = mt_throttle_on ? mt_throttle_begin() : 0;
     PyObject *result = handle_instruction(thread, code, offset);
 
@@ -374,20 +376,18 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
     PyCodeObject *code = (PyCodeObject *)arguments[0];
     int offset = offset_of(arguments[1]);
     struct mt_thread *thread = mt_thread_self;
+    mt_frame *frame = mt_frame_current(mt_tstate_self());
 
     // A scalar stored to a local of the call that the thread is known to be in. quick_frame is
     // forgotten whenever recording stops or changes, and in a forked child.
-    if (__builtin_expect(thread && !thread->unsettled && !mt_interpreters_appeared(), 1)) {
-        mt_frame *frame = mt_frame_current(mt_tstate_self());
-        uint32_t unit = (uint32_t)offset / 2;
-        if (thread->quick_frame == frame && thread->call_code == code &&
-            mt_thread_is_fresh(thread) && unit < thread->site_units && thread->site_at[unit]) {
-            struct mt_site *site = &thread->call.plan->sites[thread->site_at[unit] - 1];
-            if (mt_store_scalar(thread, frame, site))
-                Py_RETURN_NONE;
-        }
+    if (__builtin_expect(thread->quick_frame == frame && thread->call_code == code &&
+                             mt_thread_is_fresh(thread) && !mt_interpreters_appeared(),
+                         1)) {
+        uint32_t index = mt_thread_quick_site(thread, (uint32_t)offset);
+        if (index && mt_store_quick(thread, frame, &thread->call.plan->sites[index - 1]))
+            Py_RETURN_NONE;
     }
-    return on_instruction_other(thread ? thread : mt_thread_get(), code, offset);
+    return on_instruction_other(code, offset);
 }
 
 static PyObject *on_begin(PyObject *const *arguments, bool begins, PyObject *not_traced)

@@ -361,7 +361,8 @@ static void on_slot_change(PyThreadState *tstate)
     if (!hooks)
         return;
     if (is_foreign(tstate)) {
-        uint32_t cut = mt_thread_self ? mt_engine_interrupt(mt_thread_self) : 0;
+        struct mt_thread *thread = mt_thread_self;
+        uint32_t cut = thread != &mt_thread_none ? mt_engine_interrupt(thread) : 0;
         mt_control->lost_foreign_tracer += cut ? cut : 1; // it was in a call at least
     } else {
         unmark_running_frames(tstate);
@@ -394,7 +395,7 @@ static inline void on_opcode(struct mt_thread *thread, mt_frame *frame)
 
     if (!plan)
         return;
-    if (__builtin_expect(mt_pending_unsettled(thread, frame), 0))
+    if (__builtin_expect(mt_thread_unsettled(thread, frame), 0))
         mt_pending_settle(thread, frame);
     struct mt_site *site = mt_plan_site(plan, mt_frame_offset(frame));
     if (site)
@@ -415,7 +416,7 @@ static void on_call(struct mt_thread *thread, struct hooks *hooks, PyFrameObject
     if (!plan)
         return;
     mt_trace_frame(object, true);
-    mt_engine_call(thread, frame, plan, mt_frame_begins(frame), true);
+    mt_engine_call(thread, frame, plan, !plan->is_generator || mt_frame_begins(frame), true);
 }
 
 static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObject *object,
@@ -475,7 +476,7 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
 {
     struct mt_thread *thread = mt_thread_get();
     mt_frame *frame = mt_frame_of_object(object);
-    int saved_errno = errno;
+    int *error = &errno, saved_errno = *error;
 
     if (!thread || thread->busy)
         return 0;
@@ -510,33 +511,33 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
     case PyTrace_RETURN: on_return(thread, hooks, object, frame, argument == NULL); break;
     case PyTrace_EXCEPTION: mt_pending_raise(thread, frame); break;
     }
-    errno = saved_errno;
+    *error = saved_errno;
+    return 0;
+}
+
+static __attribute__((noinline)) int on_site_other(struct mt_thread *thread, struct mt_site *site)
+{
+    mt_store_site(thread, thread->call.frame, thread->call.plan, site);
     return 0;
 }
 
 // Not inline: on_trace saves no registers for what most instructions don't need.
 static __attribute__((noinline)) int on_site(struct mt_thread *thread, struct mt_site *site)
 {
-    mt_frame *frame = thread->call.frame;
-
-    if (!mt_store_scalar(thread, frame, site))
-        mt_store_site(thread, frame, thread->call.plan, site);
-    return 0;
+    return mt_store_quick(thread, thread->quick_frame, site) ? 0 : on_site_other(thread, site);
 }
 
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument)
 {
     struct mt_thread *thread = mt_thread_self;
+    mt_frame *frame = mt_frame_of_object(object);
 
     // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
-    if (__builtin_expect(what != PyTrace_OPCODE || !thread ||
-                             thread->quick_frame != mt_frame_of_object(object) ||
-                             thread->unsettled || threads_appeared(&first_hooks) ||
-                             mt_interpreters_appeared(),
+    if (__builtin_expect(what != PyTrace_OPCODE || thread->quick_frame != frame ||
+                             threads_appeared(&first_hooks) || mt_interpreters_appeared(),
                          0))
         return on_trace_other(object, what, argument);
-    uint32_t unit = mt_frame_unit(thread->quick_frame, thread->code_start);
-    uint16_t index = unit < thread->site_units ? thread->site_at[unit] : 0;
+    uint32_t index = mt_thread_quick_site(thread, mt_frame_place(frame, thread->quick_start));
     return index ? on_site(thread, &thread->call.plan->sites[index - 1]) : 0;
 }
 

@@ -45,6 +45,7 @@ void mt_emit_hit(struct mt_thread *thread, mt_frame *frame)
 
     thread->hit_frame = NULL;
     thread->unsettled = thread->pending_count != 0;
+    mt_thread_settled(thread);
     thread->hit.tid = thread->ring.tid;
     thread->hit.tstate = (uintptr_t)PyThreadState_Get();
     thread->hit.frame = (uintptr_t)frame;
@@ -98,5 +99,6 @@ void mt_emit(struct mt_thread *thread, mt_frame *frame, struct mt_emission *even
     } else {
         thread->hit_frame = frame; // shown when the store is done: mt_pending_settle
         thread->unsettled = true;
+        thread->quick_frame = NULL;
     }
 }

@@ -12,8 +12,6 @@
 
 bool mt_engine_on;
 
-static const struct mt_scalar nothing = {.tag = MT_TAG_ABSENT};
-
 // What values were captured by, for mt_engine_renew.
 static struct mt_value_options value_options;
 
@@ -88,13 +86,7 @@ static inline void set_call(struct mt_thread *thread, mt_frame *frame, struct mt
 #if MT_FREE_THREADED
     thread->plans_died = __atomic_load_n(&mt_plans_died, __ATOMIC_RELAXED);
 #endif
-    thread->quick_frame = NULL;
-    if (plan && !plan->is_wide && !mt_throttle_on) {
-        thread->quick_frame = frame;
-        thread->site_at = plan->site_at;
-        thread->site_units = plan->unit_count;
-        thread->code_start = mt_code_start(plan->code);
-    }
+    mt_thread_quicken(thread);
 }
 
 // The innermost call known of this frame, or NULL.
@@ -133,8 +125,8 @@ static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *fra
     return argument->plain && def_id &&
            mt_value_scalar(mt_frame_slot(frame, argument->slot), &value) &&
            value.tag != MT_TAG_ABSENT &&
-           mt_ring_append_scalars(&thread->ring, MT_NEW, def_id, thread->call.activation, nothing,
-                                  nothing, value) != 0;
+           mt_ring_append_scalars(&thread->ring, mt_clock_ns(), MT_NEW, def_id,
+                                  thread->call.activation, mt_scalar_none, mt_scalar_none, value);
 }
 
 static void write_argument(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,

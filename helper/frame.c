@@ -77,70 +77,57 @@ mt_frame *mt_frame_back(mt_frame *frame)
 
 #if !MT_FREE_THREADED
 
-// Index of our word in co_extra, the same in every interpreter; -1 before it was asked for.
-static Py_ssize_t extra_index = -1;
+Py_ssize_t mt_code_extra_index = -1;
 static freefunc extra_destroy;
 
 bool mt_code_extra_cover(PyInterpreterState *interp)
 {
     Py_ssize_t used = interp->co_extra_user_count;
 
-    if (used > extra_index)
-        return interp->co_extra_freefuncs[extra_index] == extra_destroy;
+    if (used > mt_code_extra_index)
+        return interp->co_extra_freefuncs[mt_code_extra_index] == extra_destroy;
     // What _PyEval_RequestCodeExtraIndex() does, for an interpreter that is not the thread's.
-    while (used <= extra_index)
+    while (used <= mt_code_extra_index)
         interp->co_extra_freefuncs[used++] = NULL;
-    interp->co_extra_freefuncs[extra_index] = extra_destroy;
+    interp->co_extra_freefuncs[mt_code_extra_index] = extra_destroy;
     interp->co_extra_user_count = used;
     return true;
 }
 
 enum mt_status mt_code_extra_init(freefunc destroy)
 {
-    if (extra_index >= 0)
+    if (mt_code_extra_index >= 0)
         return MT_OK;
     extra_destroy = destroy;
 #if PY_VERSION_HEX >= 0x030c0000
-    extra_index = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
+    mt_code_extra_index = PyUnstable_Eval_RequestCodeExtraIndex(destroy);
 #else
-    extra_index = _PyEval_RequestCodeExtraIndex(destroy);
+    mt_code_extra_index = _PyEval_RequestCodeExtraIndex(destroy);
 #endif
-    if (extra_index < 0)
+    if (mt_code_extra_index < 0)
         return mt_status_set(MT_REFUSED, "no free slot in code objects: too many profilers and "
                                          "debuggers are loaded in this process");
     return MT_OK;
 }
 
-// co_extra: a count, then that many words (PEP 523; the struct is private to codeobject.c but
-// the same from 3.6 to 3.15).
-struct extra {
-    Py_ssize_t size;
-    uintptr_t words[];
-};
-
-uintptr_t mt_code_extra_get(PyCodeObject *code)
-{
-    const struct extra *extra = code->co_extra;
-
-    return extra && extra->size > extra_index ? extra->words[extra_index] : 0;
-}
-
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 {
-    struct extra *extra = code->co_extra;
+    struct mt_code_extra *extra = code->co_extra;
     Py_ssize_t size = extra ? extra->size : 0;
 
     // Not by the interpreter's own function: that makes room for the words of tools which came
     // after us too, and their free functions would be called for code that they never touched.
-    if (!extra || size <= extra_index) {
-        extra = PyMem_Realloc(extra, sizeof *extra + (size_t)(extra_index + 1) * sizeof(uintptr_t));
+    if (!extra || size <= mt_code_extra_index) {
+        extra = PyMem_Realloc(extra, sizeof *extra +
+                                         (size_t)(mt_code_extra_index + 1) * sizeof(uintptr_t));
         if (!extra)
             return false;
-        memset(extra->words + size, 0, (size_t)(extra_index + 1 - size) * sizeof(uintptr_t));
-        extra->size = extra_index + 1;
+        memset(extra->words + size, 0,
+               (size_t)(mt_code_extra_index + 1 - size) * sizeof(uintptr_t));
+        extra->size = mt_code_extra_index + 1;
         code->co_extra = extra;
     }
-    extra->words[extra_index] = value;
+    extra->words[mt_code_extra_index] = value;
     return true;
 }
 

@@ -120,27 +120,28 @@ static inline int mt_frame_offset(mt_frame *frame)
 #endif
 }
 
-/* Where a code object's instructions begin, and the code unit (of two bytes) that a frame of it
- * is at: what mt_frame_offset gives, at the least cost. */
-static inline const void *mt_code_start(PyCodeObject *code)
+/* Where a code object's instructions begin, and how many bytes behind it a frame of it is: what
+ * mt_frame_offset gives, at the least cost. A huge number for a frame that has not begun, or that
+ * runs other code. */
+static inline const char *mt_code_start(PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030b0000
-    return _PyCode_CODE(code);
+    return (const char *)_PyCode_CODE(code);
 #else
     return NULL;
 #endif
 }
 
-static inline uint32_t mt_frame_unit(mt_frame *frame, const void *code_start)
+static inline uint64_t mt_frame_place(mt_frame *frame, const char *code_start)
 {
 #if PY_VERSION_HEX >= 0x030d0000
-    return (uint32_t)((const uint16_t *)frame->instr_ptr - (const uint16_t *)code_start);
+    return (uintptr_t)frame->instr_ptr - (uintptr_t)code_start;
 #elif PY_VERSION_HEX >= 0x030b0000
-    return (uint32_t)((const uint16_t *)frame->prev_instr - (const uint16_t *)code_start);
+    return (uintptr_t)frame->prev_instr - (uintptr_t)code_start;
 #elif PY_VERSION_HEX >= 0x030a0000
-    return (uint32_t)frame->f_lasti;
+    return (uint64_t)(uint32_t)frame->f_lasti * 2;
 #else
-    return (uint32_t)frame->f_lasti / 2;
+    return (uint32_t)frame->f_lasti;
 #endif
 }
 
@@ -220,7 +221,11 @@ static inline mt_frame *mt_frame_current(PyThreadState *tstate)
  * (code_words.c): `get` for code that the thread runs, `set` under mt_sharing_lock. */
 enum mt_status mt_code_extra_init(freefunc destroy);
 bool mt_code_extra_cover(PyInterpreterState *interp);
+#if MT_FREE_THREADED
 uintptr_t mt_code_extra_get(PyCodeObject *code);
+#else
+static inline uintptr_t mt_code_extra_get(PyCodeObject *code);
+#endif
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
 /* Now and then, where the world may be stopped: give memory back. */
 #if MT_FREE_THREADED
@@ -232,6 +237,25 @@ static inline void mt_code_extra_tidy(void) {}
 /* Give back what the interpreter keeps for tracing a code object, and makes again when it is
  * traced again: in 3.11 a table of lines, 2 or 4 bytes for each code unit. */
 void mt_code_trim(PyCodeObject *code);
+
+#if !MT_FREE_THREADED
+/* Index of our word in co_extra, the same in every interpreter; -1 before it was asked for. */
+extern __attribute__((visibility("hidden"))) Py_ssize_t mt_code_extra_index;
+
+/* co_extra: a count, then that many words (PEP 523; the struct is private to codeobject.c but
+ * the same from 3.6 to 3.15). */
+struct mt_code_extra {
+    Py_ssize_t size;
+    uintptr_t words[];
+};
+
+static inline uintptr_t mt_code_extra_get(PyCodeObject *code)
+{
+    const struct mt_code_extra *extra = code->co_extra;
+
+    return extra && extra->size > mt_code_extra_index ? extra->words[mt_code_extra_index] : 0;
+}
+#endif
 
 /* The qualified name that a code object carries (3.11+, bpo-44530), UTF-8 in the object's own
  * memory; NULL: it has none, or one that is no UTF-8. */

@@ -24,6 +24,7 @@ struct mt_pending *mt_pending_push(struct mt_thread *thread, mt_frame *frame, st
     }
     struct mt_pending *pending = &thread->pending[thread->pending_count++];
     thread->unsettled = true;
+    thread->quick_frame = NULL;
     pending->what = what;
     pending->frame = frame;
     pending->plan = plan;
@@ -59,8 +60,9 @@ struct mt_pending *mt_pending_top(struct mt_thread *thread, mt_frame *frame)
 PyObject *mt_pending_take(struct mt_thread *thread)
 {
     struct mt_pending *pending = &thread->pending[--thread->pending_count];
-    thread->unsettled = thread->pending_count || thread->hit_frame;
 
+    thread->unsettled = thread->pending_count || thread->hit_frame;
+    mt_thread_settled(thread);
     return pending->held ? pending->container : NULL;
 }
 
@@ -253,7 +255,7 @@ void mt_pending_raise(struct mt_thread *thread, mt_frame *frame)
 
 void mt_pending_end(struct mt_thread *thread, mt_frame *frame)
 {
-    if (mt_pending_unsettled(thread, frame))
+    if (mt_thread_unsettled(thread, frame))
         mt_pending_settle(thread, frame);
     drop_stale(thread, frame);
     while (mt_pending_top(thread, frame))

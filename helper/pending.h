@@ -15,15 +15,6 @@
 
 /* ---- for drivers ------------------------------------------------------------------------- */
 
-/* Does something of this frame wait for its next instruction? Inline, because most don't. */
-static inline bool mt_pending_unsettled(const struct mt_thread *thread, const mt_frame *frame)
-{
-    return !thread->unsettled ? false
-                              : thread->hit_frame == frame ||
-                                    (thread->pending_count &&
-                                     thread->pending[thread->pending_count - 1].frame == frame);
-}
-
 /* The frame's next instruction is about to run: the one before is done. */
 void mt_pending_settle(struct mt_thread *thread, mt_frame *frame);
 
@@ -59,7 +50,8 @@ struct mt_pending *mt_pending_mutation(struct mt_thread *thread, mt_frame *frame
 /* Does the entry's container, which lives, differ from what it was? */
 bool mt_pending_changed(const struct mt_pending *pending);
 
-/* Write that it does: MUTATED. `site`: what is named as changed; `hide`: its contents are redacted; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
+/* Write that it does: MUTATED. `site`: what is named as changed; `hide`: its contents are
+ * redacted; `key` may be NULL; `done`: the instruction has run (see struct mt_emission). */
 void mt_pending_write_mutation(struct mt_thread *thread, mt_frame *frame,
                                struct mt_pending *pending, struct mt_site *site, bool hide,
                                const struct mt_value *key, bool done);

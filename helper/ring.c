@@ -318,7 +318,7 @@ struct mt_packet_header *mt_ring_take_defs_packet(void)
 
 void mt_ring_init(struct mt_ring *ring, uint32_t tid)
 {
-    *ring = (struct mt_ring){.tid = tid};
+    *ring = (struct mt_ring){.tid = tid, .used = MT_PACKET_BYTES};
 }
 
 void mt_ring_close(struct mt_ring *ring)
@@ -330,6 +330,7 @@ void mt_ring_close(struct mt_ring *ring)
     __atomic_store_n(owner_of(slot_at(ring->packet_index)), owner(MT_SLOT_CLOSED, ring->tid),
                      __ATOMIC_RELEASE);
     ring->packet = NULL;
+    ring->used = MT_PACKET_BYTES;
 }
 
 /* Close the full packet, if any, and open the next one for event `seq` at `time_ns`. */
@@ -419,7 +420,7 @@ static void discard(struct mt_ring *ring)
 static inline uint64_t append(struct mt_ring *ring, const struct mt_record *record, uint64_t seq,
                               uint64_t time_ns)
 {
-    if (__builtin_expect(!ring->packet || ring->used + bound_event(record) > MT_PACKET_BYTES, 0) &&
+    if (__builtin_expect(ring->used + bound_event(record) > MT_PACKET_BYTES, 0) &&
         !open_packet(ring, seq, time_ns)) {
         discard(ring);
         return 0;

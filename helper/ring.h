@@ -30,18 +30,19 @@ void mt_buffer_destroy(struct mt_control *control);
 void mt_buffer_abandon(void);
 
 /* The buffer in use, or NULL. */
-extern struct mt_control *mt_control;
+extern __attribute__((visibility("hidden"))) struct mt_control *mt_control;
 
 /* No two threads append at once: one GIL for the whole process. Then numbering events needs
  * no locked instruction. Set before the first event; false is always right. */
-extern bool mt_ring_serialised;
+extern __attribute__((visibility("hidden"))) bool mt_ring_serialised;
 
 /* One thread's writer. Lifetime: the thread's. */
 struct mt_ring {
     struct mt_packet_header *packet; /* open packet, or NULL before the first event */
     uint32_t packet_index;
     uint32_t tid;
-    uint32_t used;                /* bytes of the packet in use, header included */
+    uint32_t used;                /* bytes of the packet in use, header included; without one
+                                   * all of them, so that there is no room */
     uint64_t last_seq, last_time; /* of the event before in this packet */
     uint64_t packet_seq;          /* of the next packet */
     uint64_t discarded;
@@ -68,19 +69,19 @@ uint64_t mt_ring_append(struct mt_ring *ring, const struct mt_record *record);
 
 /* A value of at most eight bytes, in registers: the recorder's hot path. */
 struct mt_scalar {
-    uint64_t bits; /* the tag's encoding, `size` bytes of it */
-    uint8_t tag, size;
+    uint64_t bits; /* the tag's encoding */
+    uint8_t tag;   /* one of those below MT_TAG_STR */
 };
 
-/* Room that mt_ring_append_scalars() may write into, over-writing included. */
-enum { MT_SCALAR_EVENT_BYTES = 48 };
+static const struct mt_scalar mt_scalar_none = {.tag = MT_TAG_ABSENT};
 
-/* The same event as mt_ring_append() writes, for scalars; `key` is MT_TAG_ABSENT for none. 0: there is no room in
- * the packet; nothing was done, not even a number taken: mt_ring_append() goes on from there. */
-static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
-                                              uint32_t site, uint32_t activation,
-                                              struct mt_scalar key, struct mt_scalar old_value,
-                                              struct mt_scalar new_value);
+/* The same event as mt_ring_append() writes, for scalars, at the present time; `key` is
+ * MT_TAG_ABSENT for none. False: there is no room in the packet; nothing was done, not even a
+ * number taken: mt_ring_append() goes on from there. Inline, so that tags that the caller knows
+ * cost nothing, and without a call in it, so that no register is saved. */
+static inline bool mt_ring_append_scalars(struct mt_ring *ring, uint64_t time_ns, enum mt_kind kind,
+                                          uint32_t site, uint32_t activation, struct mt_scalar key,
+                                          struct mt_scalar old_value, struct mt_scalar new_value);
 
 /* For defs.c: take a packet for definitions, never to be reused; NULL when half of the
  * buffer holds definitions already, or none is free. */
@@ -88,7 +89,7 @@ struct mt_packet_header *mt_ring_take_defs_packet(void);
 
 /* ---- inline ---------------------------------------------------------------------------- */
 
-/* Number of the next event of this process. Its time is taken right after it, so that
+/* Number of the next event of this process. Its time is taken right before or after it, so that
  * numbers follow time as far as threads that run at once let them. Release pairs with the
  * horizon in packets.c: who sees the number sees the definitions that its event names. */
 static inline uint64_t mt_ring_take_seq(void)
@@ -103,26 +104,37 @@ static inline uint64_t mt_ring_take_seq(void)
     return __atomic_fetch_add(&control->next_seq, 1, __ATOMIC_RELEASE);
 }
 
-static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind kind,
-                                              uint32_t site, uint32_t activation,
-                                              struct mt_scalar key, struct mt_scalar old_value,
-                                              struct mt_scalar new_value)
+/* Bytes of a scalar's encoding, by tag. */
+static inline uint32_t mt_scalar_size(struct mt_scalar scalar)
 {
-    struct mt_packet_header *packet = ring->packet;
+    static const uint8_t sizes[MT_TAG_STR] = {
+        [MT_TAG_INT32] = 4, [MT_TAG_INT64] = 8, [MT_TAG_FLOAT] = 8};
 
-    if (__builtin_expect(!packet || ring->used + MT_SCALAR_EVENT_BYTES > MT_PACKET_BYTES, 0))
-        return 0;
+    return sizes[scalar.tag];
+}
+
+/* Room that mt_ring_append_scalars() may write into, over-writing included. */
+enum { MT_SCALAR_EVENT_BYTES = 48 };
+
+static inline __attribute__((always_inline)) bool
+mt_ring_append_scalars(struct mt_ring *ring, uint64_t time_ns, enum mt_kind kind, uint32_t site,
+                       uint32_t activation, struct mt_scalar key, struct mt_scalar old_value,
+                       struct mt_scalar new_value)
+{
+    if (__builtin_expect(ring->used > MT_PACKET_BYTES - MT_SCALAR_EVENT_BYTES, 0))
+        return false;
+    struct mt_packet_header *packet = ring->packet;
     uint64_t seq = mt_ring_take_seq();
-    uint64_t time_ns = mt_clock_ns();
     uint64_t id = (uint64_t)kind | (key.tag != MT_TAG_ABSENT ? MT_EVENT_KEY : 0);
     uint64_t tags = (uint64_t)(old_value.tag | new_value.tag << 4);
     uint8_t *at = (uint8_t *)packet + ring->used;
     // memtrace.h, "An event". Compact: id, time, seq and tags are one word. Unsigned differences:
     // what went backwards doesn't fit either. What is written too much is overwritten by what
     // follows.
-    if (__builtin_expect(
-            seq - ring->last_seq <= UINT16_MAX && time_ns - ring->last_time <= UINT32_MAX, 1)) {
-        uint64_t head = id | (time_ns & UINT32_MAX) << 8 | (seq & UINT16_MAX) << 40 | tags << 56;
+    if (__builtin_expect(((seq - ring->last_seq) >> 16 | (time_ns - ring->last_time) >> 32) == 0,
+                         1)) {
+        uint64_t head = tags << 56 | (uint64_t)(uint16_t)seq << 40 |
+                        (uint64_t)(uint32_t)time_ns << 8 | id;
         memcpy(at, &head, sizeof head);
         at += sizeof head;
     } else {
@@ -132,25 +144,27 @@ static inline uint64_t mt_ring_append_scalars(struct mt_ring *ring, enum mt_kind
         at[17] = (uint8_t)tags;
         at += 18;
     }
-    uint64_t where = (uint64_t)site | (uint64_t)activation << 32;
-    memcpy(at, &where, sizeof where);
-    at += sizeof where;
+    ring->last_seq = seq;
+    ring->last_time = time_ns;
+    memcpy(at, &site, sizeof site);
+    memcpy(at + sizeof site, &activation, sizeof activation);
+    at += sizeof site + sizeof activation;
     if (key.tag != MT_TAG_ABSENT) {
         *at = key.tag;
         memcpy(at + 1, &key.bits, sizeof key.bits);
-        at += 1 + key.size;
+        at += 1 + mt_scalar_size(key);
     }
     memcpy(at, &old_value.bits, sizeof old_value.bits);
-    memcpy(at + old_value.size, &new_value.bits, sizeof new_value.bits);
-    at += old_value.size + new_value.size;
-    ring->used = (uint32_t)(at - (uint8_t *)packet);
-    ring->last_seq = seq;
-    ring->last_time = time_ns;
+    at += mt_scalar_size(old_value);
+    memcpy(at, &new_value.bits, sizeof new_value.bits);
+    at += mt_scalar_size(new_value);
+    uint64_t used = (uint64_t)(at - (uint8_t *)packet);
+    ring->used = (uint32_t)used;
     // Only this thread writes it; another one reads it when it takes a dead thread's packet.
     __atomic_store_n(&packet->event_count, packet->event_count + 1, __ATOMIC_RELAXED);
     // The commit. Pairs with the acquire load of content_bits in packets.c.
-    __atomic_store_n(&packet->content_bits, (uint64_t)ring->used * 8, __ATOMIC_RELEASE);
-    return seq;
+    __atomic_store_n(&packet->content_bits, used * 8, __ATOMIC_RELEASE);
+    return true;
 }
 
 #endif

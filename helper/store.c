@@ -148,6 +148,30 @@ static inline void write_store(struct mt_thread *thread, mt_frame *frame, struct
     Py_XDECREF(dropped);
 }
 
+// Any scalar, or nothing, in a local, and a scalar that replaces it, with nothing of the frame to
+// settle before. False: it is something else, nothing is done.
+static bool store_scalar(struct mt_thread *thread, mt_frame *frame, const struct mt_site *site)
+{
+    struct mt_scalar old_value, new_value;
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&site->def_id, __ATOMIC_ACQUIRE);
+
+    if (site->plain != MT_PLAIN_LOCAL || !def_id || thread->quick_frame != frame)
+        return false;
+    PyObject *old_object = mt_frame_slot(frame, site->slot);
+    PyObject *new_object = mt_frame_operand(frame, site->depth, 0);
+    // A variable that keeps its object keeps its value: a nan is equal to itself here.
+    if (old_object == new_object)
+        return old_object != NULL;
+    if (!mt_value_scalar(new_object, &new_value) || !mt_value_scalar(old_object, &old_value))
+        return false;
+    if (mt_value_scalars_equal(old_value, new_value))
+        return true;
+    return mt_ring_append_scalars(&thread->ring, mt_clock_ns(),
+                                  old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED, def_id,
+                                  thread->call.activation, mt_scalar_none, old_value, new_value);
+}
+
 static struct mt_target bound_or_not(PyObject *object)
 {
     return (struct mt_target){
@@ -157,6 +181,8 @@ static struct mt_target bound_or_not(PyObject *object)
 static void store_fast(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                        struct mt_site *site)
 {
+    if (store_scalar(thread, frame, site))
+        return;
     PyObject *old = mt_frame_slot(frame, site->slot);
 
     // What an inlined comprehension hid comes back (3.12+, PEP 709): nobody stored anything.
@@ -248,7 +274,7 @@ static inline bool list_scalar(PyObject *list, Py_ssize_t position, struct mt_sc
     return found;
 }
 
-// Like mt_store_scalar, for an item of a list.
+// Like store_scalar, for an item of a list.
 static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
                                      const struct mt_site *site, PyObject *key, PyObject *container)
 {
@@ -264,8 +290,11 @@ static inline bool store_item_scalar(struct mt_thread *thread, mt_frame *frame,
         return false;
     if (mt_value_scalars_equal(old_value, new_value))
         return true;
-    return mt_ring_append_scalars(&thread->ring, MT_MODIFIED, def_id, thread->call.activation,
-                                  index, old_value, new_value) != 0;
+    // A nan: the general way sees whether it is the same object.
+    if (old_value.tag == new_value.tag && old_value.bits == new_value.bits)
+        return false;
+    return mt_ring_append_scalars(&thread->ring, mt_clock_ns(), MT_MODIFIED, def_id,
+                                  thread->call.activation, index, old_value, new_value);
 }
 
 // An item is redacted by its key too: d['password'].

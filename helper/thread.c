@@ -7,7 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-__thread struct mt_thread *mt_thread_self;
+struct mt_thread mt_thread_none;
+__thread struct mt_thread *mt_thread_self = &mt_thread_none;
 
 // Guards `threads`. Leaf: nothing is called with it held.
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -36,7 +37,7 @@ static void forget(void *argument)
     if (thread->next)
         thread->next->previous = thread->previous;
     pthread_mutex_unlock(&threads_lock);
-    mt_thread_self = NULL;
+    mt_thread_self = &mt_thread_none;
     munmap(thread, mapping_size());
 }
 
@@ -161,7 +162,7 @@ void mt_thread_abandon(void)
     // Only the forking thread lives on. The others' mappings are lost, a page or two each;
     // the mutex may have been held by one of them.
     pthread_mutex_init(&threads_lock, NULL);
-    threads = mt_thread_self;
+    threads = mt_thread_self != &mt_thread_none ? mt_thread_self : NULL;
     if (!threads)
         return;
     threads->next = threads->previous = NULL;

@@ -58,14 +58,15 @@ struct mt_thread {
     struct mt_ring ring;
     /* The call that the last event was in: a cache over `calls` and the table of activations. */
     struct mt_call call;
-    PyCodeObject *call_code; /* of call.plan, compared only */
-    uint64_t plans_died;     /* mt_plans_died when `call` was noted (without the GIL) */
-    /* call.frame where an instruction needs nothing but a look at site_at (settrace driver):
-     * traced code with sites, whose table starts at code unit 0 of the code at code_start. */
+    const PyCodeObject *call_code; /* of call.plan, compared only */
+    uint64_t plans_died;           /* mt_plans_died when `call` was noted (without the GIL) */
+    /* call.frame where an instruction needs nothing but a look at the plan's site_at: nothing of
+     * that frame waits for an outcome. NULL: every event goes the long way. The rest says where
+     * to look: see mt_thread_quick_site(). Written by mt_thread_quicken() alone. */
     mt_frame *quick_frame;
-    const uint16_t *site_at;
-    uint32_t site_units; /* of site_at */
-    const void *code_start;
+    const char *quick_start; /* mt_code_start() */
+    const char *quick_sites; /* site_at; in bytes, as places are */
+    uint64_t quick_bytes;    /* of site_at */
 
     /* Traced calls that the thread is in, innermost last, where the driver sees them return
      * (settrace): array of MT_CALLS_MAX. Deeper ones are in the table of activations. */
@@ -88,13 +89,61 @@ struct mt_thread {
 /* The calling thread's state, made at its first call; NULL when there is no memory. */
 struct mt_thread *mt_thread_create(void);
 
-extern __thread struct mt_thread *mt_thread_self;
+/* What a thread has until it has made its own: no call, nothing pending, never written to. */
+extern __attribute__((visibility("hidden"))) struct mt_thread mt_thread_none;
+
+extern __attribute__((visibility("hidden"))) __thread struct mt_thread *mt_thread_self;
 
 static inline struct mt_thread *mt_thread_get(void)
 {
     struct mt_thread *thread = mt_thread_self;
 
-    return __builtin_expect(thread != NULL, 1) ? thread : mt_thread_create();
+    return __builtin_expect(thread != &mt_thread_none, 1) ? thread : mt_thread_create();
+}
+
+/* In quick_frame, at a place (mt_frame_place): 1 + index of the site, 0 none. */
+static inline uint32_t mt_thread_quick_site(const struct mt_thread *thread, uint64_t place)
+{
+    // site_at has as many bytes as the code it covers.
+    return place < thread->quick_bytes ? *(const uint16_t *)(thread->quick_sites + place) : 0;
+}
+
+/* Does something of this frame wait for its next instruction? Inline, because most don't. */
+static inline bool mt_thread_unsettled(const struct mt_thread *thread, const mt_frame *frame)
+{
+    return !thread->unsettled ? false
+                              : thread->hit_frame == frame ||
+                                    (thread->pending_count &&
+                                     thread->pending[thread->pending_count - 1].frame == frame);
+}
+
+/* Is there a limit to what recording may cost (throttle.h)? Drivers go by this; the short cuts for
+ * hot code are off then. */
+extern bool mt_throttle_on;
+
+/* thread->call, whose code runs, is set, or what its frame waited for is settled: may its next
+ * instruction take the short way? */
+static inline void mt_thread_quicken(struct mt_thread *thread)
+{
+    mt_frame *frame = thread->call.frame;
+    const struct mt_plan *plan = thread->call.plan;
+
+    thread->quick_frame = NULL;
+    if (!frame || !plan || plan->is_wide || mt_throttle_on || mt_thread_unsettled(thread, frame))
+        return;
+    thread->quick_frame = frame;
+    thread->quick_start = mt_code_start(plan->code);
+    thread->quick_sites = (const char *)plan->site_at;
+    thread->quick_bytes = plan->unit_count * sizeof *plan->site_at;
+}
+
+/* Something that was waited for is settled. */
+static inline void mt_thread_settled(struct mt_thread *thread)
+{
+    // Without the GIL the plan of a call whose end was not seen may die at any moment: only who
+    // knows that the call's code runs may look at it.
+    if (!MT_FREE_THREADED)
+        mt_thread_quicken(thread);
 }
 
 /* No plan has died since `call` was noted. Only then may call.plan be looked at; the other way

@@ -14,9 +14,6 @@
 #include "plan.h"
 #include "thread.h"
 
-/* Is there a limit? Drivers go by this; the short cuts for hot code are off then. */
-extern bool mt_throttle_on;
-
 /* `limit` in per cent, 0: none. */
 void mt_throttle_configure(uint32_t limit);
 

@@ -58,11 +58,10 @@ static inline void mt_value_capture(PyObject *object, struct mt_value *ret)
 }
 
 /* None, bool, float, an int of at most 60 bits, or unbound (NULL): in registers. False: anything
- * else, nothing written. */
+ * else, nothing that counts is written. */
 static inline bool mt_value_scalar(PyObject *object, struct mt_scalar *ret)
 {
     ret->bits = 0;
-    ret->size = 0;
     if (!object) {
         ret->tag = MT_TAG_ABSENT;
         return true;
@@ -70,21 +69,21 @@ static inline bool mt_value_scalar(PyObject *object, struct mt_scalar *ret)
     PyTypeObject *type = Py_TYPE(object);
     int32_t small;
     int64_t large;
-    if (type == &PyLong_Type) {
-        if (mt_pyobject_small_int(object, &small)) {
-            *ret = (struct mt_scalar){(uint32_t)small, MT_TAG_INT32, sizeof small};
+    if (__builtin_expect(type == &PyLong_Type, 1)) {
+        ret->tag = MT_TAG_INT32;
+        if (__builtin_expect(mt_pyobject_small_int(object, &small), 1)) {
+            ret->bits = (uint32_t)small;
             return true;
         }
         if (!mt_pyobject_two_digits(object, &large))
             return false;
-        *ret = large == (int32_t)large
-                   ? (struct mt_scalar){(uint32_t)large, MT_TAG_INT32, sizeof small}
-                   : (struct mt_scalar){(uint64_t)large, MT_TAG_INT64, sizeof large};
+        if (large != (int32_t)large)
+            ret->tag = MT_TAG_INT64;
+        ret->bits = large != (int32_t)large ? (uint64_t)large : (uint32_t)large;
         return true;
     }
     if (type == &PyFloat_Type) {
         ret->tag = MT_TAG_FLOAT;
-        ret->size = sizeof(double);
         memcpy(&ret->bits, &((PyFloatObject *)object)->ob_fval, sizeof(double));
         return true;
     }
@@ -92,16 +91,18 @@ static inline bool mt_value_scalar(PyObject *object, struct mt_scalar *ret)
     return object == Py_None || type == &PyBool_Type;
 }
 
-/* Are two scalars equal in the sense of mt_value_compare()? */
+/* Are two scalars equal in the sense of mt_value_compare(), not being the same object? */
 static inline bool mt_value_scalars_equal(struct mt_scalar a, struct mt_scalar b)
 {
-    if (a.tag == MT_TAG_FLOAT && b.tag == MT_TAG_FLOAT) {
+    if (a.tag != b.tag)
+        return false;
+    if (a.tag == MT_TAG_FLOAT) {
         double x, y;
         memcpy(&x, &a.bits, sizeof x);
         memcpy(&y, &b.bits, sizeof y);
         return x == y;
     }
-    return a.tag == b.tag && a.bits == b.bits;
+    return a.bits == b.bits;
 }
 
 /* Scalars only (None, bool, int up to 64 bit, float, str and bytes of at most 64 bytes):

@@ -195,19 +195,22 @@ static void assert_same_event(struct mt_ring *quick, struct mt_ring *general, en
 {
     const uint32_t site = 0xfedcba98, activation = 0x87654321;
     struct mt_ring quick_before = *quick, general_before = *general;
-    struct mt_value old_wide = value_of(old_value.tag, &old_value.bits, old_value.size);
-    struct mt_value new_wide = value_of(new_value.tag, &new_value.bits, new_value.size);
-    struct mt_value key_wide = value_of(key.tag, &key.bits, key.size);
+    struct mt_value old_wide = value_of(old_value.tag, &old_value.bits, mt_scalar_size(old_value));
+    struct mt_value new_wide = value_of(new_value.tag, &new_value.bits, mt_scalar_size(new_value));
+    struct mt_value key_wide = value_of(key.tag, &key.bits, mt_scalar_size(key));
     struct mt_record record = {kind,      site,      activation,
                                &old_wide, &new_wide, key.tag == MT_TAG_ABSENT ? NULL : &key_wide};
     uint64_t seq = mt_ring_append(general, &record);
     general->last_seq++; // as far from the next as the other ring's
-    uint64_t quick_seq =
-        mt_ring_append_scalars(quick, kind, site, activation, key, old_value, new_value);
-    if (!quick_seq) { // no packet, or no room in it: the general way goes on
+    uint64_t quick_seq = mt_control->next_seq;
+    if (!mt_ring_append_scalars(quick, mt_clock_ns(), kind, site, activation, key, old_value,
+                                new_value)) {
+        // No packet, or no room in it: the general way goes on.
         general_ways++;
-        quick_seq = mt_ring_append(quick, &record);
+        assert_int_equal(mt_control->next_seq, quick_seq);
+        assert_int_equal(mt_ring_append(quick, &record), quick_seq);
     }
+    assert_int_equal(mt_control->next_seq, quick_seq + 1);
     assert_true(seq != 0);
     assert_int_equal(quick_seq, seq + 1);
     struct image expected = image_since(general, &general_before);
@@ -220,13 +223,13 @@ static void assert_same_event(struct mt_ring *quick, struct mt_ring *general, en
 static void test_ring_appends_scalars_as_it_appends_any_value(void **state)
 {
     static const struct mt_scalar scalars[] = {
-        {0, MT_TAG_ABSENT, 0},
-        {0, MT_TAG_NONE, 0},
-        {0, MT_TAG_TRUE, 0},
-        {0, MT_TAG_UNKNOWN, 0},
-        {0x80000000, MT_TAG_INT32, 4},
-        {0x8000000000000001, MT_TAG_INT64, 8},
-        {0x3ff8000000000000, MT_TAG_FLOAT, 8},
+        {0, MT_TAG_ABSENT},
+        {0, MT_TAG_NONE},
+        {0, MT_TAG_TRUE},
+        {0, MT_TAG_FALSE},
+        {0x80000000, MT_TAG_INT32},
+        {0x8000000000000001, MT_TAG_INT64},
+        {0x3ff8000000000000, MT_TAG_FLOAT},
     };
     enum { SCALARS = sizeof scalars / sizeof *scalars };
     struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);

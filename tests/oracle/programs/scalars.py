@@ -43,3 +43,13 @@ raw = bytes([97, 98])
 raw = b"\x00\xff'\n"
 none = None
 none = not None
+
+
+def keep_the_same_nan(nans):
+    items = [0]
+    for nan in nans:
+        x = nan
+        items[0] = nan
+
+
+keep_the_same_nan([nan, 1.0, nan, nan, nan, float("nan")])
