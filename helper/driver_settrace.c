@@ -305,7 +305,8 @@ static void leave(struct hooks *hooks, PyThreadState *tstate)
 // Before a look at the threads of one interpreter.
 static void forget_held(struct hooks *hooks)
 {
-    mt_control->tracer_threads -= hooks->held;
+    if (mt_control) // a forked child has none
+        mt_control->tracer_threads -= hooks->held;
     hooks->held = 0;
 }
 
