@@ -96,7 +96,7 @@ def find_interpreter(images: Images) -> Optional[Interpreter]:
 
 
 def is_free_threaded(images: Images) -> bool:
-    """Was the CPython in the process built without the GIL? (PYTHON_GIL=1 changes nothing of it.)"""
+    """Was the CPython in the process built without the GIL? (Whatever PYTHON_GIL says.)"""
     return bool(images.exporting("_Py_MergeZeroLocalRefcount"))
 
 
