@@ -325,5 +325,6 @@ def test_an_end_in_the_middle_is_called_an_end(library_that_goes_wrong: str) -> 
             said = gdb.command("memtrace on")
             assert re.search(r"^memtrace: the process (has )?ended", said, re.M), said
             assert "Python Exception" not in said, said
-            assert gdb.command("print 6 * 7") == "$1 = 42\n"
+            # gdb may still be telling of threads that have ended.
+            assert gdb.command("print 6 * 7").endswith("$1 = 42\n")
         target.wait(returncode=3)
