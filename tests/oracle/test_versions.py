@@ -103,6 +103,9 @@ DIFFERENCES: dict[str, list[Difference]] = {
     "nested_functions_and_lambdas": [INLINED],
     "properties_of_containers_in_objects": [INLINED],
     "threads": [INLINED],
+    "unpacked_constants": [
+        Difference(since(3, 14), "a, b = 0, 1 makes no tuple and stores b first")
+    ],
     "walrus": [INLINED],
     "weak_references": [Difference(before(3, 10), "the type `ReferenceType` was called weakref")],
 }

@@ -67,7 +67,7 @@ def pops(xs):
 
 
 def unpacks(pairs):
-    total, seen = 0, 0
+    total = seen = 0
     for total, seen in pairs:
         total += seen
         seen += total
