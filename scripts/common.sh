@@ -80,15 +80,6 @@ compile() {
     cmake --build "$directory" -j "$jobs" ${1:+--target "$@"}
 }
 
-# compile_helpers DIRECTORY — helpers and reader, without the unit tests.
-compile_helpers() {
-    local targets
-    # Ninja or make: the targets are named for the helpers.
-    mapfile -t targets < <(cmake --build "$1" --target help |
-        grep -oE '\bmemtrace-(cpython-[A-Za-z0-9_-]+|reader)\b' | sort -u)
-    compile "$1" "${targets[@]}"
-}
-
 # git_files PATTERN… — files of the checkout, new ones too; also in a copy without .git.
 git_files() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
