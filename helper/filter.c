@@ -114,11 +114,9 @@ static bool any_matches(const char *globs, const char *file, const char *qualnam
 
 static const char *file_of(PyCodeObject *code)
 {
-    const char *file = PyUnicode_AsUTF8(code->co_filename);
+    const char *file = mt_code_filename(code);
 
-    if (!file)
-        PyErr_Clear(); // lone surrogates: no glob can name it
-    return file ? file : "";
+    return file ? file : ""; // lone surrogates: no glob can name it
 }
 
 bool mt_filter_rejects(PyCodeObject *code)

@@ -141,14 +141,24 @@ void mt_code_trim(PyCodeObject *code)
 #endif
 }
 
+static const char *utf8_of(PyObject *text)
+{
+    const char *utf8 = PyUnicode_AsUTF8(text);
+
+    if (!utf8)
+        PyErr_Clear(); // lone surrogates, or no memory
+    return utf8;
+}
+
+const char *mt_code_filename(PyCodeObject *code)
+{
+    return utf8_of(code->co_filename);
+}
+
 const char *mt_code_qualname(PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030b0000
-    const char *qualname = PyUnicode_AsUTF8(code->co_qualname);
-
-    if (!qualname)
-        PyErr_Clear();
-    return qualname;
+    return utf8_of(code->co_qualname);
 #else
     return NULL;
 #endif

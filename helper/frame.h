@@ -257,8 +257,11 @@ static inline uintptr_t mt_code_extra_get(PyCodeObject *code)
 }
 #endif
 
-/* The qualified name that a code object carries (3.11+, bpo-44530), UTF-8 in the object's own
- * memory; NULL: it has none, or one that is no UTF-8. */
+/* The file that a code object names, UTF-8 in the object's own memory; NULL: it is no UTF-8. */
+const char *mt_code_filename(PyCodeObject *code);
+
+/* The qualified name that a code object carries (3.11+, bpo-44530), in the same way; NULL also: it
+ * has none. */
 const char *mt_code_qualname(PyCodeObject *code);
 
 /* Slots of localsplus: how many, their names (borrowed str), and whether a slot holds a cell. */

@@ -70,10 +70,7 @@ static void note(const struct mt_plan *plan, const char *name, uint32_t line, co
 {
     char text[512];
     uint64_t now = mt_clock_ns();
-    const char *file = PyUnicode_AsUTF8(plan->code->co_filename);
-
-    if (!file)
-        PyErr_Clear();
+    const char *file = mt_code_filename(plan->code);
     int size = snprintf(text, sizeof text, "%s in %s, %s:%u: %s, after %.1f s, at %u.%02u x", name,
                         plan->qualname, file ? file : "?", line, what,
                         (double)(now - mt_control->started_ns) / 1e9, percent / 100, percent % 100);

@@ -147,10 +147,10 @@ static struct mt_plan *judge_anew(struct mt_plan *plan)
 // held, takes no lock of the interpreter's.
 static void prepare_texts(PyCodeObject *code)
 {
-    if (MT_FREE_THREADED && !PyUnicode_AsUTF8(code->co_filename))
-        PyErr_Clear();
-    if (MT_FREE_THREADED)
-        mt_code_qualname(code);
+    if (!MT_FREE_THREADED)
+        return;
+    mt_code_filename(code);
+    mt_code_qualname(code);
 }
 
 // Not worth a plan? Then that is noted.

@@ -243,11 +243,9 @@ static bool applies_to_code(const struct watch *watch, PyCodeObject *code,
         return false;
     if (!*breakpoint->file && !*breakpoint->module)
         return true;
-    const char *file = PyUnicode_AsUTF8(code->co_filename);
-    if (!file) {
-        PyErr_Clear();
+    const char *file = mt_code_filename(code);
+    if (!file)
         return false;
-    }
     return (!*breakpoint->file || mt_filter_file(breakpoint->file, file)) &&
            (!*breakpoint->module || mt_filter_file(breakpoint->module, file));
 }
