@@ -5,7 +5,8 @@
  * changes are made under mt_sharing_lock. A thread only ever looks up code that it runs, which
  * lives, so an entry that it finds is not about to go. Open addressing; a removed entry stays as
  * a tombstone until the table grows. A table that was outgrown stays until the world is stopped,
- * because somebody may be looking into it. A code watcher (3.12, gh-91054) tells of the code that dies. */
+ * because somebody may be looking into it. A code watcher (3.12, gh-91054) tells of the code that
+ * dies. */
 
 #include "sharing.h"
 

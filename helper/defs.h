@@ -3,8 +3,9 @@
  *
  * Each function writes a definition and returns its id, from 1 within its kind, or 0 when
  * there is no room (counted in lost_definitions). Callers remember ids; nothing is looked
- * up here. Sites get their ids before: those of one code object follow one another. Strings are UTF-8, need no terminator, and are cut at 4096 bytes; a NUL inside
- * is written as U+2400. No Python.h. Threads: a leaf mutex inside, held for a few copies. */
+ * up here. Sites get their ids before: those of one code object follow one another. Strings are
+ * UTF-8, need no terminator, and are cut at 4096 bytes; a NUL inside is written as U+2400. No
+ * Python.h. Threads: a leaf mutex inside, held for a few copies. */
 #ifndef MT_DEFS_H
 #define MT_DEFS_H
 

@@ -457,7 +457,7 @@ static struct callback callbacks[EVENT_COUNT] = {
     [RAISE] = {PyObject_HEAD_INIT(&callback_type) on_raise},
 };
 
-// ---- switching on and off ------------------------------------------------------------------------
+// ---- switching on and off -----------------------------------------------------------------------
 
 // What is the same in every interpreter.
 static bool load_constants(void)
@@ -641,7 +641,7 @@ static int global_events(void)
     return event_bits[PY_START] | event_bits[PY_RESUME] | event_bits[PY_THROW] | event_bits[RAISE];
 }
 
-// ---- one interpreter: the calling thread's -------------------------------------------------------
+// ---- one interpreter: the calling thread's ------------------------------------------------------
 
 static void remove_here(struct hooks *hooks)
 {
@@ -691,7 +691,7 @@ static void refresh_here(struct hooks *hooks)
     watch_running_frames(hooks);
 }
 
-// ---- all interpreters ----------------------------------------------------------------------------
+// ---- all interpreters ---------------------------------------------------------------------------
 
 // A number that no other interpreter's code has.
 static uint16_t free_number(void)

@@ -76,7 +76,7 @@ void mt_engine_stop(void)
     mt_control->breakpoints_armed = 0;
 }
 
-// ---- calls ---------------------------------------------------------------------------------------
+// ---- calls --------------------------------------------------------------------------------------
 
 static inline void set_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan *plan,
                             uint32_t activation)
@@ -114,7 +114,7 @@ struct mt_plan *mt_engine_enter(struct mt_thread *thread, mt_frame *frame)
     return plan;
 }
 
-// Like mt_store_scalar, for an argument.
+// Like store_scalar() of store.c, for an argument.
 static inline bool write_argument_scalar(struct mt_thread *thread, mt_frame *frame,
                                          const struct mt_argument *argument)
 {

@@ -318,8 +318,8 @@ void mt_trace_set(PyThreadState *tstate, Py_tracefunc function)
 
 void mt_trace_enable_all(PyThreadState *tstate, bool enable)
 {
-    // Inside a trace function, ours or a profiler's, events are off, and PyThreadState_LeaveTracing()
-    // asserts it before it switches them on by what is set then.
+    // Inside a trace function, ours or a profiler's, events are off, and
+    // PyThreadState_LeaveTracing() asserts it before it switches them on by what is set then.
     if (enable && tstate->tracing)
         return;
 #if PY_VERSION_HEX >= 0x030b0000

@@ -296,7 +296,7 @@ uint32_t mt_tstate_native_id(PyThreadState *tstate);
 /* Fill the control block's fields about the interpreter. */
 void mt_interpreter_describe(struct mt_control *control);
 
-/* ---- tracing switches (settrace driver, 3.8 to 3.11) ------------------------------------------ */
+/* ---- tracing switches (settrace driver, 3.8 to 3.11) ----------------------------------------- */
 
 #if !MT_HAVE_MONITORING
 

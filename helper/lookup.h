@@ -40,9 +40,9 @@ static inline void mt_lookup_done(struct mt_target *target)
 #endif
 }
 
-/* Key `key` of exact or subclassed dict `dict`, which is held still or the thread's own. Only exact str, int, bool, None, float and
- * bytes keys, and tuples of them, are looked for by equality; any other key is unreadable
- * unless found by identity. */
+/* Key `key` of exact or subclassed dict `dict`, which is held still or the thread's own. Only exact
+ * str, int, bool, None, float and bytes keys, and tuples of them, are looked for by equality; any
+ * other key is unreadable unless found by identity. */
 enum mt_found mt_lookup_dict(PyObject *dict, PyObject *key, PyObject **ret);
 
 /* What `object.name = …` or `del object.name` would replace. */

@@ -419,7 +419,8 @@ MT_PUBLIC void memtrace_hook_hit(void);  /* a variable breakpoint hit: control->
 MT_PUBLIC void memtrace_hook_done(void); /* a request was carried out: control->status */
 MT_PUBLIC void memtrace_hook_exit(void); /* exit() runs: the last chance to read live */
 
-/* For finding the helper's build from outside: "memtrace ABI 1 cpython-311-x86_64-linux-gnu 3.11.2". */
+/* For finding the helper's build from outside:
+ * "memtrace ABI 1 cpython-311-x86_64-linux-gnu 3.11.2". */
 MT_PUBLIC extern const char memtrace_build[];
 
 #endif

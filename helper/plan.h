@@ -116,9 +116,9 @@ struct mt_plan {
     bool has_watch;      /* a breakpoint is on one of its variables (engine) */
     uint8_t thin;        /* of one call in 2^thin the arguments are recorded (throttle.c) */
     bool is_generator;   /* generator, coroutine, async generator */
-    /* The monitoring driver's: number of the interpreter in which events are on in this code, 0 none;
-     * a bit for each code unit whose event is wanted though it is no site (NULL: none; freed with
-     * the plan). */
+    /* The monitoring driver's: number of the interpreter in which events are on in this code, 0
+     * none; a bit for each code unit whose event is wanted though it is no site (NULL: none; freed
+     * with the plan). */
     uint16_t watched;
     uint8_t *after;
     /* plan_cache.c: its list; what the plan weighs; asked for since it was last looked at there;

@@ -3,10 +3,11 @@
  * sets, deques, ranges, names.
  *
  * Needs the GIL; without it, what can change is to be held still (guard.h), all but the keys
- * that instances of a class share, which other instances add to. Nothing here runs code of the program, sets an exception, allocates,
- * takes a reference or changes an object. All results are borrowed and valid until the
- * next bytecode runs. This pair of files is where PY_VERSION_HEX and internal headers
- * stay for objects; what the layouts mean (lookup.c, value.c, snapshot.c) is elsewhere. */
+ * that instances of a class share, which other instances add to. Nothing here runs code of the
+ * program, sets an exception, allocates, takes a reference or changes an object. All results
+ * are borrowed and valid until the next bytecode runs. This pair of files is where
+ * PY_VERSION_HEX and internal headers stay for objects; what the layouts mean (lookup.c,
+ * value.c, snapshot.c) is elsewhere. */
 #ifndef MT_PYOBJECT_H
 #define MT_PYOBJECT_H
 

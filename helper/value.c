@@ -1,9 +1,9 @@
 /* Objects → captured values, comparison of scalars, type ids, redaction.
  *
  * Needs the GIL, which also guards the globals here; without it they are set alone (guard.h),
- * and each type id is one atomic word. Containers are held still while they are read. Reads objects' memory through
- * pyobject.c and public macros; see value.h for what is never done. The cost of a capture
- * is bounded by the budget: every item written takes bytes of it, and at most
+ * and each type id is one atomic word. Containers are held still while they are read. Reads
+ * objects' memory through pyobject.c and public macros; see value.h for what is never done. The
+ * cost of a capture is bounded by the budget: every item written takes bytes of it, and at most
  * SLOTS_PER_BYTE table positions are looked at for each byte of it. */
 #include "value.h"
 
