@@ -276,15 +276,6 @@ enum mt_status mt_interpreter_ready(void)
     return MT_OK;
 }
 
-uint32_t mt_tstate_native_id(PyThreadState *tstate)
-{
-#if PY_VERSION_HEX >= 0x030b0000
-    return (uint32_t)tstate->native_thread_id;
-#else
-    return 0;
-#endif
-}
-
 void mt_interpreter_describe(struct mt_control *control)
 {
     control->python_hex = PY_VERSION_HEX;

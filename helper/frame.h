@@ -290,9 +290,6 @@ void mt_code_keep_instruction_tools(PyCodeObject *code);
 /* MT_OK, or MT_FINALIZING with a detail text: not initialised, or shutting down. */
 enum mt_status mt_interpreter_ready(void);
 
-/* Native id of the thread behind a thread state; 0 if the version does not say. */
-uint32_t mt_tstate_native_id(PyThreadState *tstate);
-
 /* Fill the control block's fields about the interpreter. */
 void mt_interpreter_describe(struct mt_control *control);
 
