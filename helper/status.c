@@ -31,23 +31,3 @@ const char *mt_status_detail(void)
 {
     return current_detail;
 }
-
-const char *mt_status_name(enum mt_status status)
-{
-    switch (status) {
-    case MT_OK: return "ok";
-    case MT_REFUSED: return "refused";
-    case MT_BAD_REQUEST: return "bad request";
-    case MT_NO_MEMORY: return "no memory";
-    case MT_TRACER_PRESENT: return "another tracer is present";
-    case MT_NO_TOOL_ID: return "no free tool id";
-    case MT_FINALIZING: return "interpreter not running";
-    case MT_WRONG_VERSION: return "wrong version";
-    case MT_TRUNCATED: return "truncated";
-    case MT_CORRUPT: return "corrupt";
-    case MT_NOT_FOUND: return "not found";
-    case MT_IO_ERROR: return "input/output error";
-    case MT_OVERWRITTEN: return "overwritten";
-    }
-    return "unknown";
-}

@@ -18,7 +18,4 @@ enum mt_status mt_status_set(enum mt_status status, const char *format, ...)
 
 const char *mt_status_detail(void);
 
-/* A short English name of a status: "refused". Static. */
-const char *mt_status_name(enum mt_status status);
-
 #endif
