@@ -71,6 +71,18 @@ static void py_start(void)
     py_exec(hostile_source);
 }
 
+/* Setup and teardown of a group of tests that needs nothing else. */
+static inline int py_begin_group(void **state)
+{
+    py_start();
+    return 0;
+}
+
+static inline int py_end_group(void **state)
+{
+    return Py_FinalizeEx();
+}
+
 /* What must be the same after as before: reference counts of an object, of all that it
  * refers to and that these refer to, and the exception that is set. */
 struct py_watch {

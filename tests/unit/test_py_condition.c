@@ -148,17 +148,6 @@ static void test_condition_leaves_the_rest_to_python(void **state)
     assert_int_equal(py_number("len(ran)"), 0);
 }
 
-static int start(void **state)
-{
-    py_start();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    return Py_FinalizeEx();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,5 +155,5 @@ int main(void)
         cmocka_unit_test(test_condition_decides_the_common),
         cmocka_unit_test(test_condition_leaves_the_rest_to_python),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, py_begin_group, py_end_group);
 }

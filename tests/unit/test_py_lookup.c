@@ -414,11 +414,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    return Py_FinalizeEx();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,5 +434,5 @@ int main(void)
         cmocka_unit_test(test_lookup_of_other_containers_is_unreadable),
         cmocka_unit_test(test_lookup_reads_names_of_exact_dicts_only),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, py_end_group);
 }

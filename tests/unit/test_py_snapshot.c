@@ -253,17 +253,6 @@ static void test_snapshot_measures_length(void **state)
     }
 }
 
-static int start(void **state)
-{
-    py_start();
-    return 0;
-}
-
-static int stop(void **state)
-{
-    return Py_FinalizeEx();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,5 +268,5 @@ int main(void)
         cmocka_unit_test(test_snapshot_knows_where_the_length_tells),
         cmocka_unit_test(test_snapshot_measures_length),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, py_begin_group, py_end_group);
 }
