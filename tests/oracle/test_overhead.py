@@ -18,8 +18,8 @@ PROGRAMS = HERE / "programs"
 NAMES = ("exceptions_in_stores", "generators_interleaved", "inplace_operators", "recursion")
 
 
-GIL = [one for one in interpreters.found() if "t" not in one.abi_flags]
-NO_GIL = [one for one in interpreters.found() if one not in GIL]
+GIL = [one for one in interpreters.found() if one.has_gil]
+NO_GIL = [one for one in interpreters.found() if not one.has_gil]
 
 
 def skip_without_helper(python: Interpreter) -> None:

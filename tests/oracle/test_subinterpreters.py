@@ -17,9 +17,8 @@ from memtrace import reader
 CHILD = Path(__file__).resolve().parent / "subinterpreters.py"
 USABLE = [
     one
-    for one in interpreters.found()
-    if interpreters.has_helper(one, reader.library_directories())
-    and not str(one).endswith("t")  # without the GIL one that comes later is not noticed yet
+    for one in interpreters.with_helper(reader.library_directories())
+    if one.has_gil  # without it one that comes later is not noticed yet
 ]
 # PROGRAM of subinterpreters.py.
 RUN = [

@@ -12,11 +12,7 @@ from memtrace import reader
 
 CHILD = Path(__file__).resolve().parent / "switching.py"
 ROUNDS = 25
-USABLE = [
-    one
-    for one in interpreters.found()
-    if interpreters.has_helper(one, reader.library_directories())
-]
+USABLE = interpreters.with_helper(reader.library_directories())
 
 
 @pytest.mark.parametrize("interpreter", USABLE, ids=str)

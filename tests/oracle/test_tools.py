@@ -27,12 +27,8 @@ from memtrace import reader
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "tools" / "child.py"
 SECONDS = 120
-WITH_HELPER = [
-    one
-    for one in interpreters.found()
-    if interpreters.has_helper(one, reader.library_directories())
-]
-USABLE = [one for one in WITH_HELPER if "t" not in one.abi_flags]
+WITH_HELPER = interpreters.with_helper(reader.library_directories())
+USABLE = [one for one in WITH_HELPER if one.has_gil]
 MONITORING = (3, 12)  # from here on tools don't get in each other's way
 
 # Each step has a phase of the program behind it. `again`: memtrace's options are set anew.
@@ -250,7 +246,7 @@ def check_reports(
 # ---- tests ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("interpreter", [one for one in WITH_HELPER if one not in USABLE], ids=str)
+@pytest.mark.parametrize("interpreter", [one for one in WITH_HELPER if not one.has_gil], ids=str)
 def test_tools_without_the_gil(interpreter: Interpreter) -> None:
     pytest.skip(
         f"{interpreter}: a second tool on the same code makes CPython forget the first one's "

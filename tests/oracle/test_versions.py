@@ -121,12 +121,7 @@ NOT_WITHOUT_THE_GIL = {
 }
 
 
-def usable() -> list[Interpreter]:
-    directories = reader.library_directories()
-    return [one for one in interpreters.found() if interpreters.has_helper(one, directories)]
-
-
-USABLE = usable()
+USABLE = interpreters.with_helper(reader.library_directories())
 
 
 def is_covered(interpreter: Interpreter) -> bool:
@@ -136,7 +131,7 @@ def is_covered(interpreter: Interpreter) -> bool:
 
 
 def marks(interpreter: Interpreter, name: str) -> list[pytest.MarkDecorator]:
-    if "t" in interpreter.abi_flags and name in NOT_WITHOUT_THE_GIL:
+    if not interpreter.has_gil and name in NOT_WITHOUT_THE_GIL:
         return [pytest.mark.skip(reason=f"without the GIL: {NOT_WITHOUT_THE_GIL[name]}")]
     return []
 

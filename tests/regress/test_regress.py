@@ -21,11 +21,7 @@ from interpreters import Interpreter  # noqa: E402
 from memtrace import reader  # noqa: E402
 from runner import Comparison, Difference, Entry, Outcome, Run  # noqa: E402
 
-USABLE = [
-    one
-    for one in interpreters.found()
-    if interpreters.has_helper(one, reader.library_directories())
-]
+USABLE = interpreters.with_helper(reader.library_directories())
 CASES = [
     pytest.param(one, module, id=f"{one}-{module}")
     for one in USABLE

@@ -44,6 +44,11 @@ class Interpreter:
         """What its SOABI adds to the version: "t" free-threaded, "d" debug, both, or ""."""
         return self.soabi.split("-")[1].lstrip("0123456789")
 
+    @property
+    def has_gil(self) -> bool:
+        """Is it no free-threaded build?"""
+        return "t" not in self.abi_flags
+
     def __str__(self) -> str:
         return self.release + self.abi_flags
 
@@ -103,3 +108,8 @@ def found() -> tuple[Interpreter, ...]:
 def has_helper(interpreter: Interpreter, directories: list[Path]) -> bool:
     """Is the helper for it in one of these?"""
     return any((directory / interpreter.helper).is_file() for directory in directories)
+
+
+def with_helper(directories: list[Path]) -> tuple[Interpreter, ...]:
+    """Those found whose helper is in one of these, the oldest version first."""
+    return tuple(one for one in found() if has_helper(one, directories))
