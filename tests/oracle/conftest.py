@@ -1,4 +1,5 @@
-"""What all tests here need before they are collected: paths, a seed, the right interpreter."""
+"""What all tests here need before they are collected: paths, a seed, the right interpreter; and
+the fixture that several share."""
 
 from __future__ import annotations
 
@@ -12,6 +13,10 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ORACLE_VERSIONS = {(3, minor) for minor in range(8, 16)}
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared"), str(HERE.parent.parent / "gdbplugin")]
+
+import interpreters  # noqa: E402
+from interpreters import Interpreter  # noqa: E402
+from memtrace import reader  # noqa: E402
 
 # Set before pytest-xdist starts its workers: they all take the same.
 os.environ.setdefault("MEMTRACE_SEED", str(int(time.time())))
@@ -31,3 +36,12 @@ def pytest_report_header(config: pytest.Config) -> str:
             f"{sys.version_info[0]}.{sys.version_info[1]}"
         )
     return f"tests/oracle: MEMTRACE_SEED={os.environ['MEMTRACE_SEED']}"
+
+
+@pytest.fixture
+def python(request: pytest.FixtureRequest) -> Interpreter:
+    """The interpreter of an indirect parameter; skips the test where it has no helper."""
+    interpreter: Interpreter = request.param
+    if not interpreters.has_helper(interpreter, reader.library_directories()):
+        pytest.skip(f"no helper is built for {interpreter}: its headers are not installed")
+    return interpreter

@@ -10,50 +10,41 @@ import harness
 import interpreters
 import pytest
 from interpreters import Interpreter
-from memtrace import reader
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "programs"
 # One of each kind of outcome: stores that wait for theirs, calls, generators, what raises.
 NAMES = ("exceptions_in_stores", "generators_interleaved", "inplace_operators", "recursion")
-
-
 GIL = [one for one in interpreters.found() if one.has_gil]
 NO_GIL = [one for one in interpreters.found() if not one.has_gil]
 
 
-def skip_without_helper(python: Interpreter) -> None:
-    if not interpreters.has_helper(python, reader.library_directories()):
-        pytest.skip(f"no helper is built for {python}: its headers are not installed")
-
-
-@pytest.mark.parametrize("python", NO_GIL, ids=str)
-def test_a_limit_is_refused_without_the_gil(python: Interpreter) -> None:
-    skip_without_helper(python)
-    done = subprocess.run(
+def run_child(python: Interpreter) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [python.path, "-s", str(HERE / "overhead.py")], capture_output=True, text=True, timeout=120
     )
+
+
+@pytest.mark.parametrize("python", NO_GIL, indirect=True, ids=str)
+def test_a_limit_is_refused_without_the_gil(python: Interpreter) -> None:
+    done = run_child(python)
     assert done.returncode != 0
     assert "max-overhead can't be kept in a CPython without the GIL" in done.stderr
 
 
-@pytest.mark.parametrize("python", GIL, ids=str)
+@pytest.mark.parametrize("python", GIL, indirect=True, ids=str)
 def test_a_limit_that_is_never_reached_changes_no_event(
     python: Interpreter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    skip_without_helper(python)
     monkeypatch.setenv("MEMTRACE_ORACLE_REQUEST", "max-overhead=100000")
     for name in NAMES:
         found = harness.compare_program(PROGRAMS / f"{name}.py", python.path)
         assert found is None, f"{name}: {found}"
 
 
-@pytest.mark.parametrize("python", GIL, ids=str)
+@pytest.mark.parametrize("python", GIL, indirect=True, ids=str)
 def test_a_tight_loop_beyond_the_limit_is_thinned_then_left_alone(python: Interpreter) -> None:
-    skip_without_helper(python)
-    done = subprocess.run(
-        [python.path, "-s", str(HERE / "overhead.py")], capture_output=True, text=True, timeout=120
-    )
+    done = run_child(python)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
 
