@@ -190,7 +190,7 @@ def _begin_at_launch() -> None:
     if interpreter is None:
         raise preflight.no_interpreter(images)
     known = session.find()
-    if known is not None and known.is_live and known.state == State.ON:
+    if known is not None and known.is_recording:
         return
     if _is_initialized(images, interpreter, here=True):  # else it could not be
         _say_begun(_install(target.pid(), images, interpreter, here=True), images)
@@ -199,7 +199,7 @@ def _begin_at_launch() -> None:
 def _cover_interpreter() -> None:
     """The selected thread has made an interpreter, and has its lock."""
     known = session.find()
-    if known is not None and known.is_live and known.state == State.ON and not known.is_pending:
+    if known is not None and known.is_recording and not known.is_pending:
         known.request(options.request_text("change"), here=True)
 
 

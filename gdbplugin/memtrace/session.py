@@ -112,6 +112,11 @@ class Session:
             return False
         return target.is_live()
 
+    @property
+    def is_recording(self) -> bool:
+        """Is the process still there, and recorded?"""
+        return self.is_live and self.state == State.ON
+
     def look_for_exec(self) -> bool:
         """Has the process begun another program, which has no helper, or its own? What was
         recorded stays."""

@@ -8,7 +8,7 @@ from typing import Any, List
 import gdb
 
 from .. import errors, render, session
-from ..abi import BUFFER_BYTES_MIN, VALUE_BYTES_MAX, State
+from ..abi import BUFFER_BYTES_MIN, VALUE_BYTES_MAX
 from ..errors import MemtraceError
 from ..options import MAX_OVERHEAD_MAX, MAX_OVERHEAD_MIN, VALUE_BYTES_MIN, options
 
@@ -230,7 +230,7 @@ class Redact(Setting):
 def _is_recording() -> bool:
     try:
         current = session.find()
-        return current is not None and current.is_live and current.state == State.ON
+        return current is not None and current.is_recording
     except MemtraceError:
         return False
 
