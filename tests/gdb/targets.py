@@ -32,10 +32,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Mapping, Optional, Union
+from typing import Any, Mapping, Optional, Union
 
 import interpreters
-from session import TARGETS, TIMEOUT, clean_environment, slowness
+from session import TARGETS, TIMEOUT, BatchResult, clean_environment, run_batch, slowness
 
 
 def python_program() -> str:
@@ -50,6 +50,11 @@ def interpreter() -> interpreters.Interpreter:
     if found is None:
         raise TargetFailure(f"{python_program()} is no CPython that memtrace knows")
     return found
+
+
+def launch_batch(*arguments: Union[str, Path], **options: Any) -> BatchResult:
+    """run_batch() with the interpreter under test as the program, and its arguments."""
+    return run_batch("--args", python_program(), *arguments, **options)
 
 
 class TargetFailure(AssertionError):

@@ -7,8 +7,8 @@ import re
 from typing import Iterator
 
 import pytest
-from session import TARGETS, GdbSession, run_batch
-from targets import Target, python_program
+from session import TARGETS, GdbSession
+from targets import Target, launch_batch, python_program
 
 BANK = TARGETS / "bank.py"
 
@@ -282,10 +282,8 @@ def test_attached_process_stops_in_the_thread_of_the_change() -> None:
 
 
 def test_batch_stops_and_reports() -> None:
-    result = run_batch(
-        "--args",
-        python_program(),
-        str(BANK),
+    result = launch_batch(
+        BANK,
         commands=[
             "memtrace break transfer:balance if new < 0",
             "memtrace on",

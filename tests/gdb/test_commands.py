@@ -9,15 +9,15 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 from session import TARGETS, BatchResult, GdbSession, run_batch
-from targets import Target, python_program
+from targets import Target, launch_batch, python_program
 
 BANK = TARGETS / "bank.py"
 
 
 def bank(*commands: str, how: str = "", on: str = "memtrace on", **options: Any) -> BatchResult:
     """Launch bank.py, recorded, and carry out commands once it has ended."""
-    arguments = ["--args", python_program(), str(BANK)] + ([how] if how else [])
-    return run_batch(*arguments, commands=[on, "run", *commands], **options)
+    arguments = [how] if how else []
+    return launch_batch(BANK, *arguments, commands=[on, "run", *commands], **options)
 
 
 @pytest.fixture(scope="module")
@@ -236,9 +236,7 @@ def test_at_shows_the_variables_of_that_call_then(ended: GdbSession) -> None:
 
 def test_overwritten_events_are_always_said() -> None:
     script = "def f():\n    for i in range(200000): x = i\nf()\nend = 1\n"
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         "-c",
         script,
         commands=[
@@ -331,10 +329,8 @@ def test_skipped_variables_are_not_recorded() -> None:
 
 
 def test_a_breakpoint_on_a_skipped_variable_stops() -> None:
-    result = run_batch(
-        "--args",
-        python_program(),
-        str(BANK),
+    result = launch_batch(
+        BANK,
         commands=[
             "memtrace break fill:index if new == 2",
             "memtrace on --skip-var index",
@@ -348,9 +344,7 @@ def test_a_breakpoint_on_a_skipped_variable_stops() -> None:
 
 def test_log_says_what_a_limit_of_overhead_left_out(tmp_path: Path) -> None:
     script = "for i in range(300000):\n x = i\n"
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         "-c",
         script,
         commands=[
@@ -378,9 +372,7 @@ def test_log_says_what_a_limit_of_overhead_left_out(tmp_path: Path) -> None:
 
 def test_rebound_is_recorded_when_asked() -> None:
     script = "x = 1\nx = 1\n"
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         "-c",
         script,
         commands=["set memtrace rebound on", "memtrace on", "run", "memtrace log --var x"],
@@ -390,9 +382,7 @@ def test_rebound_is_recorded_when_asked() -> None:
 
 def test_redacted_values_are_not_shown() -> None:
     script = "my_pin = 1234\nother = 5\n"
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         "-c",
         script,
         commands=["set memtrace redact *pin*", "memtrace on", "run", "memtrace log"],

@@ -7,8 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from session import TARGETS, BatchResult, GdbSession, build_directory, run_batch
-from targets import interpreter, python_program
+from session import TARGETS, BatchResult, GdbSession, build_directory
+from targets import interpreter, launch_batch, python_program
 
 EXITS = [
     "[<module>:6] NEW work = ",
@@ -27,9 +27,7 @@ def assert_events_of_exits(log: str) -> None:
 
 
 def test_a_script_is_recorded_from_its_first_line_and_answers_after_its_end() -> None:
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         TARGETS / "exits.py",
         commands=["memtrace on", "run", "memtrace log", "memtrace last b"],
     ).check()
@@ -107,9 +105,7 @@ def test_a_breakpoint_of_the_persons_at_the_same_place_stops() -> None:
 
 def test_what_was_recorded_outlives_sigkill() -> None:
     script = "import os, signal; a = 1; b = 2; os.kill(os.getpid(), signal.SIGKILL)"
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         "-c",
         script,
         commands=["memtrace on", "run", "memtrace log --last 2"],
@@ -119,9 +115,7 @@ def test_what_was_recorded_outlives_sigkill() -> None:
 
 
 def test_off_before_run_records_nothing() -> None:
-    result = run_batch(
-        "--args",
-        python_program(),
+    result = launch_batch(
         TARGETS / "exits.py",
         commands=["memtrace on", "memtrace off", "run", "memtrace log"],
     )
@@ -138,9 +132,7 @@ def launch_with_helper(directory: Path, helper: bytes) -> BatchResult:
     """A launch with this file as the helper."""
     (directory / "libmemtrace-reader.so").symlink_to(build_library("libmemtrace-reader.so"))
     (directory / interpreter().helper).write_bytes(helper)
-    return run_batch(
-        "--args",
-        python_program(),
+    return launch_batch(
         "-c",
         "print('the program ran')",
         commands=["memtrace on", "run", "echo done\\n"],

@@ -12,7 +12,7 @@ from typing import Iterator, List
 
 import pytest
 from session import TARGETS, GdbSession, run_batch
-from targets import Target, python_program
+from targets import Target, launch_batch, python_program
 
 BANK = TARGETS / "bank.py"
 LAST_BALANCE = "MODIFIED balance: -20 → -80"
@@ -32,10 +32,8 @@ def events_of(output: str) -> List[str]:
     ],
 )
 def test_recording_outlives_the_process(how: str, end: str) -> None:
-    result = run_batch(
-        "--args",
-        python_program(),
-        str(BANK),
+    result = launch_batch(
+        BANK,
         how,
         commands=["memtrace on", "run", "kill", "memtrace last transfer:balance", "info memtrace"],
     )
@@ -93,10 +91,8 @@ def core(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp(f"core-{request.param}")
     if request.param == "gcore":
         path = directory / "core"
-        run_batch(
-            "--args",
-            python_program(),
-            str(BANK),
+        launch_batch(
+            BANK,
             commands=[
                 "memtrace break fill:names['key'] if new == 2",
                 "memtrace on",
@@ -203,10 +199,8 @@ def test_a_file_that_is_no_core_is_refused(tmp_path: Path) -> None:
 
 def test_a_truncated_core_is_refused_or_read(tmp_path: Path) -> None:
     core = tmp_path / "core"
-    run_batch(
-        "--args",
-        python_program(),
-        str(BANK),
+    launch_batch(
+        BANK,
         commands=["memtrace tbreak fill:flags", "memtrace on", "run", f"gcore {core}"],
     ).check()
     size = core.stat().st_size
