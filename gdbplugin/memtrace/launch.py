@@ -6,8 +6,10 @@ program makes them. By breakpoints on what every CPython since 3.8 exports:
     Py_InitializeEx          the same, where the one above is inlined in it
     Py_NewInterpreter…       a subinterpreter is there when this returns
 
-They stay for the next `run`, and follow exec: `gdb --args sh -c "exec python3 …"` works. gdb's
-main thread only."""
+They stay for the next `run`, and follow exec: `gdb --args sh -c "exec python3 …"` works. In a
+process that gdb was attached to they are not set, because gdb would search all symbols for them,
+and read what debug information says of the functions: they are set when that process becomes
+another program by exec, or when `run` starts one. gdb's main thread only."""
 
 from __future__ import annotations
 
@@ -57,9 +59,7 @@ class _Return(gdb.Breakpoint):
 
 
 _entries: List[_Entry] = []
-# False: a process that was attached to. There all symbols are searched for each name, which takes a
-# moment, so only the first is set, for the next `run`.
-_launched = True
+_waits_for_program = False  # set them when another program is there
 _begin: Optional[Callable[[], None]] = None
 _cover: Optional[Callable[[], None]] = None
 _others_stop_here = False
@@ -78,22 +78,44 @@ def was_launched() -> bool:
 def wait(begin: Callable[[], None], cover: Callable[[], None]) -> None:
     """Call `begin` whenever a process is about to run Python, and `cover` when it has made another
     interpreter. The selected thread holds that interpreter's lock."""
-    global _begin, _cover, _launched
+    global _begin, _cover, _waits_for_program
     _begin, _cover = begin, cover
-    _launched = not gdb.selected_inferior().was_attached
-    if not any(entry.is_valid() for entry in _entries):
-        # By way of a captured command: "not defined" is no news before `run`.
-        gdb.execute("python import memtrace.launch; memtrace.launch.arm()", to_string=True)
+    if any(entry.is_valid() for entry in _entries):
+        return
+    if gdb.selected_inferior().was_attached:
+        _waits_for_program = True
+    else:
+        _arm_unheard()
+
+
+def _arm_unheard() -> None:
+    # By way of a captured command: "not defined" is no news before `run`.
+    gdb.execute("python import memtrace.launch; memtrace.launch.arm()", to_string=True)
 
 
 def arm() -> None:
-    """Set the breakpoints that wait() wants; from there only."""
-    names = (*_INITIALIZES, *_MAKES_INTERPRETER) if _launched else ()
-    _entries[:] = [_Entry(name) for name in (_RUNS, *names)]
+    """Set the breakpoints that wait() wants; from here only."""
+    global _waits_for_program
+    _waits_for_program = False
+    _entries[:] = [_Entry(name) for name in (_RUNS, *_INITIALIZES, *_MAKES_INTERPRETER)]
+
+
+def _on_new_objfile(event: "gdb.NewObjFileEvent") -> None:
+    """The first that a process brings with it, or the program that another one has become."""
+    if not _waits_for_program:
+        return
+    was_attached = gdb.selected_inferior().was_attached
+    if not was_attached or event.new_objfile.filename == gdb.current_progspace().filename:
+        _arm_unheard()
+
+
+gdb.events.new_objfile.connect(_on_new_objfile)
 
 
 def forget() -> None:
     """No more: `memtrace off`."""
+    global _waits_for_program
+    _waits_for_program = False
     for entry in _entries:
         if entry.is_valid():
             entry.delete()

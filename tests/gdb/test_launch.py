@@ -4,11 +4,12 @@ anybody sees."""
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 from session import TARGETS, BatchResult, GdbSession, build_directory
-from targets import interpreter, launch_batch, python_program
+from targets import Target, interpreter, launch_batch, python_program
 
 EXITS = [
     "[<module>:6] NEW work = ",
@@ -63,6 +64,25 @@ def test_exec_of_python_is_followed() -> None:
     with GdbSession("--args", python_program(), str(TARGETS / "execs.py")) as gdb:
         gdb.command("memtrace on")
         assert gdb.command("run").count("memtrace: recording") == 2
+        assert_events_of_exits(gdb.command("memtrace log"))
+
+
+def test_exec_of_python_is_followed_where_gdb_was_attached() -> None:
+    with Target("execs.py") as target, GdbSession("-p", str(target.pid)) as gdb:
+        assert "memtrace: recording" in gdb.command("memtrace on")
+        target.ask_to_finish()
+        assert gdb.command("continue").count("memtrace: recording") == 1
+        assert_events_of_exits(gdb.command("memtrace log"))
+        target.wait(returncode=7)
+
+
+def test_run_after_attach_records_from_the_first_line() -> None:
+    with Target("waits.py") as target, GdbSession("-p", str(target.pid)) as gdb:
+        assert "memtrace: recording" in gdb.command("memtrace on")
+        gdb.command("kill")
+        target.wait(returncode=-signal.SIGKILL)
+        gdb.command(f"set args {TARGETS / 'exits.py'}")
+        assert gdb.command("run").count("memtrace: recording") == 1
         assert_events_of_exits(gdb.command("memtrace log"))
 
 
