@@ -254,15 +254,16 @@ class Bench:
 
     def gdb(self) -> None:
         """What takes a gdb."""
-        interpreter = self._main_two()[0]
-        if self._jobs.left() <= 0:
-            self.result["left_out"].append("gdb: no time left")
-            return
-        print(f"gdb, {interpreter.version}", file=sys.stderr, flush=True)
-        on = attached.switch_on(self._jobs, interpreter)
-        last = attached.last(self._jobs, interpreter, self._plan.gdb_events)
-        for name, found in (("on", on), ("last", last)):
-            self.result["attached"][name].append({"interpreter": interpreter.version, **found})
+        for interpreter in self._main_two():
+            if self._jobs.left() <= 0:
+                self.result["left_out"].append(f"gdb, {interpreter.version}: no time left")
+                return
+            print(f"gdb, {interpreter.version}", file=sys.stderr, flush=True)
+            found = {"on": attached.switch_on(self._jobs, interpreter)}
+            if not self.result["attached"]["last"]:
+                found["last"] = attached.last(self._jobs, interpreter, self._plan.gdb_events)
+            for name, row in found.items():
+                self.result["attached"][name].append({"interpreter": interpreter.version, **row})
 
     def growth(self) -> None:
         """Cost of a store as other things grow."""

@@ -14,6 +14,7 @@ from .interpreters import Interpreter
 from .jobs import Jobs
 
 _PLUGIN = Path(__file__).resolve().parents[2] / "gdbplugin" / "memtrace-gdb.py"
+SWITCH_ON_TIMES = 5
 BUFFER_BYTES = 512 * 1024 * 1024  # ten million events and some room
 
 
@@ -85,8 +86,15 @@ def _with_child(
 
 
 def switch_on(jobs: Jobs, interpreter: Interpreter) -> dict[str, Any]:
-    """`memtrace on` in a process that waits for input, gdb attached."""
-    return _with_child(jobs, interpreter, 0, _timed("on", "memtrace on"))
+    """`memtrace on` in a process that waits for input, gdb attached; the slowest of several, each
+    with a process and a gdb of its own."""
+    found = [
+        _with_child(jobs, interpreter, 0, _timed("on", "memtrace on"))
+        for _ in range(SWITCH_ON_TIMES)
+    ]
+    return next(
+        (one for one in found if "error" in one), max(found, key=lambda one: one["seconds"]["on"])
+    )
 
 
 def last(jobs: Jobs, interpreter: Interpreter, events: int) -> dict[str, Any]:

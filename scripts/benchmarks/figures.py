@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable
 
+from .attached import SWITCH_ON_TIMES
+
 MIB = 1024 * 1024
 
 Result = Dict[str, Any]  # the whole result, as __main__ builds it, or one row of it
@@ -154,7 +156,10 @@ def table(result: Result) -> list[Result]:
     rows.append(_seconds("the same, of a variable written once, first of all", last, "first", 1.0))
     rows.append(
         _seconds(
-            "`memtrace on` in an idle process, gdb attached", result["attached"]["on"], "on", 0.3
+            f"`memtrace on` in an idle process, gdb attached, slowest of {SWITCH_ON_TIMES}",
+            result["attached"]["on"],
+            "on",
+            0.3,
         )
     )
     memory = _memory(result)

@@ -87,8 +87,9 @@ def test_gdb_reads_every_event_of_ten_million(result: dict[str, Any]) -> None:
     (last,) = result["attached"]["last"]
     assert last.get("events", 0) >= 10**7, last
     assert set(last["seconds"]) == {"last", "first"}
-    (on,) = result["attached"]["on"]
-    assert set(on["seconds"]) == {"on"}, on
+    assert result["attached"]["on"]
+    for on in result["attached"]["on"]:
+        assert set(on["seconds"]) == {"on"}, on
 
 
 def test_each_figure_is_met_or_not_or_says_why_it_is_not_known(result: dict[str, Any]) -> None:
