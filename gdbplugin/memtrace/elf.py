@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-PT_LOAD, PT_DYNAMIC = 1, 2
+PT_LOAD, PT_DYNAMIC, PT_GNU_EH_FRAME = 1, 2, 0x6474E550
 EM_X86_64 = 62
 STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 
@@ -52,7 +52,7 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Segment:
-    """A PT_LOAD or PT_DYNAMIC program header."""
+    """A program header of one of the kinds above."""
 
     kind: int
     offset: int
@@ -249,7 +249,7 @@ def _program_headers(header: bytes, read: Callable[[int, int], bytes]) -> bytes:
 
 def _segments(header: bytes, table: bytes) -> Iterator[Segment]:
     for kind, _, offset, address, _, size, _, _ in _PROGRAM_HEADER.iter_unpack(table):
-        if kind in (PT_LOAD, PT_DYNAMIC):
+        if kind in (PT_LOAD, PT_DYNAMIC, PT_GNU_EH_FRAME):
             yield Segment(kind, offset, address, size)
 
 

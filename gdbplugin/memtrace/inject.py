@@ -21,15 +21,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from itertools import zip_longest
 from typing import Dict, Iterator, List, Optional, Tuple
 
 import gdb
 
-from . import procfs, target
+from . import procfs, target, unwind
 from .alarm import time_limit
+from .cfi import CfiError
 from .errors import MemtraceError
 from .image import Images
 from .safety import Frame, Rank, Verdict, classify, is_libc, is_loader
+from .unwind import Unwinder
 
 CALL_SECONDS = 5.0
 _SAFE_THREAD_SECONDS = 5.0
@@ -193,11 +196,14 @@ def survey(images: Images, until: Optional[Rank] = None) -> List[Candidate]:
     """Judge the threads, best first; no further ones once one is at least as good as `until`.
     Leaves another thread selected."""
     result = []
+    unwinder = Unwinder(images)
+    if gdb.selected_thread() is not None:
+        gdb.newest_frame().select()  # switch() to this thread would leave its frame
     for thread in list(gdb.selected_inferior().threads())[:_THREADS_MAX]:
         if not thread.is_valid() or thread.is_running() or thread.is_exited():
             continue
         thread.switch()
-        candidate = _judge(thread, images)
+        candidate = _judge(thread, images, unwinder)
         result.append(candidate)
         if until is not None and candidate.verdict.rank <= until:
             break
@@ -205,38 +211,69 @@ def survey(images: Images, until: Optional[Rank] = None) -> List[Candidate]:
     return result
 
 
-def _judge(thread: "gdb.InferiorThread", images: Images) -> Candidate:
-    frames: List[Frame] = []
+def _judge(thread: "gdb.InferiorThread", images: Images, unwinder: Unwinder) -> Candidate:
+    places: List[Tuple[int, str]] = []
     pointer = 0
     try:
-        frame: Optional[gdb.Frame] = gdb.newest_frame()
-        pointer = int(frame.read_register("rsp")) & _MASK
-        while frame is not None and len(frames) < _FRAMES_MAX:
-            older = frame.older()
-            if frame.type() != gdb.INLINE_FRAME:
-                frames.append(_frame(frame, older, images))
-            frame = older
-    except (gdb.error, gdb.MemoryError):
-        pass  # the unwinder's end; what is known so far is judged
+        pointer = _register("rsp")
+        places = _walk(unwinder) or _walk_by_gdb()
+    except gdb.error:
+        pass  # no stack that could be read
+    callers = [pc for pc, _ in places[1:]]
+    frames = tuple(
+        _frame(pc, special, caller, images)
+        for (pc, special), caller in zip_longest(places, callers)
+    )
     number = procfs.syscall(images.pid, thread.ptid[1])
     verdict = classify(frames, number, _stack_left(images, pointer))
-    return Candidate(thread, verdict, tuple(frames))
+    return Candidate(thread, verdict, frames)
 
 
-def _frame(frame: "gdb.Frame", older: "Optional[gdb.Frame]", images: Images) -> Frame:
-    pc = frame.pc()
-    kind = frame.type()
-    if kind == gdb.SIGTRAMP_FRAME:
-        return Frame(pc, special="runs a signal handler")
-    if kind == gdb.DUMMY_FRAME:
-        return Frame(pc, special="runs a function that gdb called")
+_SIGNAL_FRAME = "runs a signal handler"
+_SPECIAL = {
+    gdb.SIGTRAMP_FRAME: _SIGNAL_FRAME,
+    gdb.DUMMY_FRAME: "runs a function that gdb called",
+}
+
+
+def _register(name: str) -> int:
+    """A register of the selected frame. Frame.read_register() would have gdb look at the frame."""
+    return int(gdb.parse_and_eval(f"(unsigned long)${name}")) & _MASK
+
+
+def _walk(unwinder: Unwinder) -> List[Tuple[int, str]]:
+    """The pc of each frame of the selected thread, from the selected one on, and what the frame is
+    when it is no function's. Empty where that can't be told without gdb."""
+    try:
+        registers = {n: _register(name) for n, name in enumerate(unwind.REGISTERS)}
+        places = unwinder.walk(registers, _FRAMES_MAX)
+    except (CfiError, MemtraceError):
+        return []
+    return [(place.pc, _SIGNAL_FRAME if place.is_signal else "") for place in places]
+
+
+def _walk_by_gdb() -> List[Tuple[int, str]]:
+    """As _walk(). Where gdb comes to an end too early, what is known so far."""
+    places = []
+    try:
+        frame: Optional[gdb.Frame] = gdb.selected_frame()
+        while frame is not None and len(places) < _FRAMES_MAX:
+            if frame.type() != gdb.INLINE_FRAME:
+                places.append((frame.pc(), _SPECIAL.get(frame.type(), "")))
+            frame = frame.older()
+    except gdb.error:
+        pass
+    return places
+
+
+def _frame(pc: int, special: str, caller: Optional[int], images: Images) -> Frame:
+    if special:
+        return Frame(pc, special=special)
     image = images.at(pc)
     module = images.module_at(pc)
     called = ""
-    if is_libc(module) and older is not None:
-        caller = older.pc()
-        if not is_libc(images.module_at(caller)):
-            called = images.called_name(caller)
+    if is_libc(module) and caller is not None and not is_libc(images.module_at(caller)):
+        called = images.called_name(caller)
     return Frame(pc, module, image.function_at(pc) if image else "", called)
 
 
