@@ -7,7 +7,6 @@ message, and nothing worse. gdb's main thread only."""
 from __future__ import annotations
 
 import re
-import struct
 
 import gdb
 
@@ -69,29 +68,9 @@ def read(address: int, size: int) -> bytes:
         raise MemtraceError(f"cannot read {size} bytes at {address:#x}") from None
 
 
-def read_number(address: int, form: str) -> int:
-    """One number, `form` as in struct: "<i", "<Q"."""
-    return int(struct.unpack(form, read(address, struct.calcsize(form)))[0])
-
-
-def read_u32(address: int) -> int:
-    """An unsigned 32-bit number."""
-    return read_number(address, "<I")
-
-
 def read_i32(address: int) -> int:
     """A signed 32-bit number."""
-    return read_number(address, "<i")
-
-
-def read_u64(address: int) -> int:
-    """An unsigned 64-bit number, or a pointer."""
-    return read_number(address, "<Q")
-
-
-def read_i64(address: int) -> int:
-    """A signed 64-bit number: Py_ssize_t."""
-    return read_number(address, "<q")
+    return int.from_bytes(read(address, 4), "little", signed=True)
 
 
 def read_cstring(address: int, limit: int = _STRING_MAX) -> bytes:
