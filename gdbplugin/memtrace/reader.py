@@ -194,16 +194,15 @@ class Reader:
         return cls(opener, path)
 
     @classmethod
-    def open_memory(cls, data: bytes, name: str = "memory") -> "Reader":
-        """A dead copy of a buffer. The reader keeps `data`."""
-        copy = ctypes.create_string_buffer(data, len(data))
+    def open_memory(cls, control: abi.Control) -> "Reader":
+        """The live buffer of this very process, by its control block."""
 
         def opener(library: ctypes.CDLL, handle: c_void_p, error: bytes) -> int:
             return library.mt_reader_open_memory(  # type: ignore[no-any-return]
-                ctypes.cast(copy, c_void_p), len(data), 0, byref(handle), error
+                ctypes.addressof(control), control.buffer_bytes, 1, byref(handle), error
             )
 
-        return cls(opener, name)
+        return cls(opener, "this process")
 
     def clone(self) -> "Reader":
         """The same source, opened again, for another thread."""

@@ -265,7 +265,7 @@ class MemtraceRecording:
         self._request(["verb=remove"])
 
     def _request(self, lines: list[str]) -> None:
-        control = self._control.contents
+        control = self.control
         control.request = "".join(f"{line}\n" for line in lines).encode()
         control.request_number = control.done_number + 1
         status = self._serve()
@@ -275,7 +275,7 @@ class MemtraceRecording:
             )
 
     def events(self) -> list[dict]:
-        control = self._control.contents
+        control = self.control
         lost = {
             name: getattr(control, name)
             for name, _ in control._fields_
@@ -290,15 +290,8 @@ def read_buffer(control: Any) -> list[dict]:
     """Every event of the buffer, with the field names of `memtrace log --json`."""
     from memtrace import reader, render
 
-    def opener(library: Any, handle: Any, error: Any) -> int:
-        return library.mt_reader_open_memory(
-            ctypes.addressof(control), control.buffer_bytes, 1, ctypes.byref(handle), error
-        )
-
-    return [
-        json.loads(render.as_json(event))
-        for event in reader.Reader(opener, "this process").events()
-    ]
+    opened = reader.Reader.open_memory(control)
+    return [json.loads(render.as_json(event)) for event in opened.events()]
 
 
 def run_program(source: str, path: str) -> None:

@@ -1,7 +1,6 @@
 """The child of test_overhead.py: a loop that does nothing but store, under a limit that it can't
 keep, and a function that hardly runs. Prints what was recorded as JSON."""
 
-import ctypes
 import json
 import sys
 from pathlib import Path
@@ -28,7 +27,7 @@ def main():
     namespace = {}
     exec(compile(SOURCE, FILE, "exec"), namespace)
     recording = harness.MemtraceRecording(["only=" + FILE, "max-overhead=105"])
-    control = recording._control.contents
+    control = recording.control
     recording.start()
     namespace["busy"](TURNS)
     before = control.next_seq
@@ -37,12 +36,7 @@ def main():
     namespace["quiet"](7)
     recording.stop()
 
-    def opener(library, handle, error):
-        return library.mt_reader_open_memory(
-            ctypes.addressof(control), control.buffer_bytes, 1, ctypes.byref(handle), error
-        )
-
-    opened = reader.Reader(opener, "this process")
+    opened = reader.Reader.open_memory(control)
     quiet, wrong = [], []
     for event in opened.events():
         if event.function == "quiet":

@@ -329,26 +329,26 @@ class Recording(harness.MemtraceRecording):
         self._request(["verb=change", f"value-size={harness.VALUE_BYTES}", *self._lines])
 
     def _request(self, lines: list[str]) -> None:
-        control = self._control.contents
+        control = self.control
         control.request = "".join(f"{line}\n" for line in lines).encode()
         control.request_number = control.done_number + 1
         status = self._serve()
         self.requests.append([self._abi.Status(status).name, control.detail.decode()])
 
     def end_phase(self) -> None:
-        control = self._control.contents
+        control = self.control
         self.ends.append(control.next_seq)
         self.tracers.append([control.tracer_threads, self._abi.text(control.tracer)])
 
     def phases(self) -> list[list[dict]]:
         found: list[list[dict]] = [[] for _ in self.ends]
-        for event in harness.read_buffer(self._control.contents):
+        for event in harness.read_buffer(self.control):
             phase = sum(event["seq"] >= end for end in self.ends[:-1])
             found[phase].append(event)
         return found
 
     def lost(self) -> dict[str, int]:
-        control = self._control.contents
+        control = self.control
         return {
             name: getattr(control, name)
             for name, _ in control._fields_
