@@ -265,25 +265,33 @@ class MemtraceRecording:
         self._request(["verb=remove"])
 
     def _request(self, lines: list[str]) -> None:
+        status = self._send(lines)
+        if status:
+            name, detail = self._abi.Status(status).name, self.control.detail.decode()
+            raise RuntimeError(f"memtrace: {name}: {detail}")
+
+    def _send(self, lines: list[str]) -> int:
+        """Have the helper carry out a request, and return its status. No call of Python code
+        follows: the helper would look at it, and which looks it times goes by their number."""
         control = self.control
         control.request = "".join(f"{line}\n" for line in lines).encode()
         control.request_number = control.done_number + 1
-        status = self._serve()
-        if status:
-            raise RuntimeError(
-                f"memtrace: {self._abi.Status(status).name}: {control.detail.decode()}"
-            )
+        return self._serve()
 
-    def events(self) -> list[dict]:
+    def lost(self) -> dict[str, int]:
+        """The counters of what could not be recorded that are not 0."""
         control = self.control
-        lost = {
+        return {
             name: getattr(control, name)
             for name, _ in control._fields_
             if name.startswith("lost_") and getattr(control, name)
         }
+
+    def events(self) -> list[dict]:
+        lost = self.lost()
         if lost:
             raise RuntimeError(f"memtrace lost events: {lost}")
-        return read_buffer(control)
+        return read_buffer(self.control)
 
 
 def read_buffer(control: Any) -> list[dict]:

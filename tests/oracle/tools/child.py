@@ -329,11 +329,8 @@ class Recording(harness.MemtraceRecording):
         self._request(["verb=change", f"value-size={harness.VALUE_BYTES}", *self._lines])
 
     def _request(self, lines: list[str]) -> None:
-        control = self.control
-        control.request = "".join(f"{line}\n" for line in lines).encode()
-        control.request_number = control.done_number + 1
-        status = self._serve()
-        self.requests.append([self._abi.Status(status).name, control.detail.decode()])
+        status = self._abi.Status(self._send(lines))
+        self.requests.append([status.name, self.control.detail.decode()])
 
     def end_phase(self) -> None:
         control = self.control
@@ -346,14 +343,6 @@ class Recording(harness.MemtraceRecording):
             phase = sum(event["seq"] >= end for end in self.ends[:-1])
             found[phase].append(event)
         return found
-
-    def lost(self) -> dict[str, int]:
-        control = self.control
-        return {
-            name: getattr(control, name)
-            for name, _ in control._fields_
-            if name.startswith("lost_") and getattr(control, name)
-        }
 
 
 def main(arguments: list[str]) -> None:
