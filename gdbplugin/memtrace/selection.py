@@ -75,7 +75,7 @@ def stack() -> Stack:
         gdb.newest_frame()
     except gdb.error as error:
         raise MemtraceError(f"the thread can't be read: {error}", "interrupt it (^C)") from None
-    tstate = _hit_tstate(selected.ptid[1]) or _listed_tstate(reader, selected.ptid[1])
+    tstate = _hit_tstate() or _listed_tstate(reader, selected.ptid[1])
     if not tstate:
         raise MemtraceError(
             f"thread {selected.num} (LWP {selected.ptid[1]}) runs no Python",
@@ -115,7 +115,7 @@ def lock_holder() -> str:
     return ""
 
 
-def _hit_tstate(lwp: int) -> int:
+def _hit_tstate() -> int:
     hit = process().control.hit
     return int(hit.tstate) if hit_is_here() and hit.count and hit.tstate else 0
 

@@ -26,7 +26,7 @@ class At(base.Command):
         parser.add_argument("seq", type=_number, metavar="SEQ")
         return parser
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         reader = current.reader
         last = _event(reader, arguments.seq)

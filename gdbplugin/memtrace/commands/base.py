@@ -41,7 +41,7 @@ class Command(gdb.Command):
         """What the command's words mean; None: the text is handed to run() as typed."""
         return None
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         """Do it. `arguments`: what the parser made of the words, or the text."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class Command(gdb.Command):
         arguments: Any = argument.strip()
         if parser is not None:
             arguments = parser.parse_args(split(argument))
-        self.run(arguments, from_tty)
+        self.run(arguments)
 
     def complete(self, text: str, word: Optional[str]) -> "List[str] | int":
         """gdb replaces `word`, the end of `text` behind the last break character, by what is

@@ -32,7 +32,7 @@ class Break(base.Command):
     def candidates(self, words: Sequence[str], word: str) -> Iterable[str]:
         return events.variables(word) if not words else ()
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         breakpoints.create(variable.parse(arguments), self.temporary)
 
 

@@ -35,7 +35,7 @@ class Save(_PathCommand):
 
     name = "memtrace save"
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         path = os.path.expanduser(arguments.path)
         current.reader.save(path)
@@ -53,7 +53,7 @@ class Load(_PathCommand):
 
     name = "memtrace load"
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         path = os.path.expanduser(arguments.path)
         if not os.path.exists(path):
             raise MemtraceError(f"{path}: no such file or directory")
@@ -74,7 +74,7 @@ class Unload(base.Command):
     def parser(self) -> Optional[base.Parser]:
         return base.Parser(self.name)
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         session.use(None)
 
 

@@ -29,7 +29,7 @@ class Last(base.Command):
     def candidates(self, words: Sequence[str], word: str) -> Iterable[str]:
         return events.variables(word)
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         wanted = variable_filter(arguments.variable)
         wanted.last = 1
@@ -59,7 +59,7 @@ class History(base.Command):
     def candidates(self, words: Sequence[str], word: str) -> Iterable[str]:
         return [*events.variables(word), "--last"]
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         wanted = variable_filter(arguments.variable)
         wanted.last = max(0, arguments.last)

@@ -27,7 +27,7 @@ class InfoMemtrace(base.Command):
     def parser(self) -> Optional[base.Parser]:
         return base.Parser(self.name)
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         control = current.reader.control
         totals = current.reader.totals()

@@ -50,7 +50,7 @@ class Log(base.Command):
         found = list(events.candidates(option, word)) if option else []
         return found or base.option_strings(self.parser())
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         current = session.current()
         wanted = events.to_filter(arguments, current.reader)
         wanted.last = arguments.last

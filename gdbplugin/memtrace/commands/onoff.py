@@ -25,7 +25,7 @@ class Memtrace(Command):
     name = "memtrace"
     prefix = True
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         gdb.execute("help memtrace")
 
 
@@ -66,7 +66,7 @@ class On(Command):
             return events.candidates("--var", word)
         return option_strings(self.parser())
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         options.only = arguments.only
         options.skip = arguments.skip
         options.skip_var = arguments.skip_var
@@ -85,7 +85,7 @@ class Off(Command):
     def parser(self) -> Optional[Parser]:
         return Parser(self.name)
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         recording.stop()
 
 

@@ -31,7 +31,7 @@ class Backtrace(base.Command):
     def candidates(self, words: Sequence[str], word: str) -> Iterable[str]:
         return base.option_strings(self.parser())
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         if not arguments.all:
             _show_frames(selection.stack(), arguments)
             return
@@ -60,7 +60,7 @@ class Locals(base.Command):
     def candidates(self, words: Sequence[str], word: str) -> Iterable[str]:
         return base.option_strings(self.parser())
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         stack = selection.stack()
         frame = stack.frame(arguments.frame)
         found = False
@@ -91,7 +91,7 @@ class Print(base.Command):
         stack = selection.stack()
         return [name for name, _ in stack.objects.variables(stack.frame(0))]
 
-    def run(self, arguments: Any, from_tty: bool) -> None:
+    def run(self, arguments: Any) -> None:
         number, text = _frame_option(arguments)
         if not text:
             raise MemtraceError("memtrace print needs an expression", "memtrace print balance")
