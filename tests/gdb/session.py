@@ -48,6 +48,8 @@ PROMPT = "\x1e(gdb) \x1e"
 # Patterns of terminal noise that are no part of what gdb says.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
+_EVENT = re.compile(r"\s*(\d+  )?\[[^\]]+:\d+\] [A-Z]+ ")
+
 _SETTINGS = (
     "set confirm off",
     "set width 0",
@@ -419,3 +421,8 @@ def run_batch(
         ) from None
     shutil.rmtree(workdir, ignore_errors=True)
     return BatchResult(command, stdout, stderr, process.returncode)
+
+
+def events_of(output: str) -> list[str]:
+    """The lines of gdb's output that are events, with their numbers or without."""
+    return [line for line in output.splitlines() if _EVENT.match(line)]

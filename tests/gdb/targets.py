@@ -37,6 +37,14 @@ from typing import Any, Mapping, Optional, Union
 import interpreters
 from session import TARGETS, TIMEOUT, BatchResult, clean_environment, run_batch, slowness
 
+BANK = TARGETS / "bank.py"
+
+
+def line_of(text: str, script: Union[str, Path] = BANK) -> int:
+    """The number of a target's first line with this text."""
+    lines = (TARGETS / script).read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
 
 def python_program() -> str:
     """The interpreter under test."""

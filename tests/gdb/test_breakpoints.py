@@ -7,15 +7,8 @@ import re
 from typing import Iterator
 
 import pytest
-from session import TARGETS, GdbSession
-from targets import Target, launch_batch, python_program
-
-BANK = TARGETS / "bank.py"
-
-
-def line_of(text: str, path: object = BANK) -> int:
-    lines = (TARGETS / str(path)).read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
+from session import GdbSession
+from targets import BANK, Target, launch_batch, line_of, python_program
 
 
 @pytest.fixture

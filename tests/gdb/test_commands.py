@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from session import TARGETS, BatchResult, GdbSession, run_batch
-from targets import Target, launch_batch, python_program
-
-BANK = TARGETS / "bank.py"
+from session import BatchResult, GdbSession, events_of, run_batch
+from targets import BANK, Target, launch_batch, line_of, python_program
 
 
 def bank(*commands: str, how: str = "", on: str = "memtrace on", **options: Any) -> BatchResult:
@@ -27,16 +25,6 @@ def ended() -> Iterator[GdbSession]:
         gdb.command("memtrace on")
         assert "exited normally" in gdb.command("run")
         yield gdb
-
-
-def events_of(output: str) -> List[str]:
-    is_event = re.compile(r"\s*(\d+  )?\[[^\]]+:\d+\] [A-Z]+ ")
-    return [line for line in output.splitlines() if is_event.match(line)]
-
-
-def line_of(text: str) -> int:
-    lines = BANK.read_text().splitlines()
-    return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
 EXAMPLE = [

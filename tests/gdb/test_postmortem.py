@@ -8,18 +8,13 @@ import re
 import resource
 import shutil
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator
 
 import pytest
-from session import TARGETS, GdbSession, run_batch
-from targets import Target, launch_batch, python_program
+from session import GdbSession, events_of, run_batch
+from targets import BANK, Target, launch_batch, python_program
 
-BANK = TARGETS / "bank.py"
 LAST_BALANCE = "MODIFIED balance: -20 → -80"
-
-
-def events_of(output: str) -> List[str]:
-    return [line for line in output.splitlines() if re.match(r"\[.*:\d+\] [A-Z]+ ", line)]
 
 
 @pytest.mark.parametrize(
