@@ -94,7 +94,7 @@ static uint64_t measure(void)
     if (!__atomic_compare_exchange_n(&mt_clock.version, &even, even + 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return kernel_ns();
-    // Pairs with the fence in mt_clock_ns: who read a word written below sees `version` odd.
+    // Pairs with the fence in clock.h: who read a word written below sees `version` odd.
     __atomic_thread_fence(__ATOMIC_RELEASE);
     uint64_t ticks, ns;
     sample(&ticks, &ns);
@@ -123,7 +123,7 @@ static uint64_t measure(void)
         sample_ticks = ticks;
         sample_ns = ns;
     }
-    __atomic_store_n(&mt_clock.version, even + 2, __ATOMIC_RELEASE); // pairs with mt_clock_ns
+    __atomic_store_n(&mt_clock.version, even + 2, __ATOMIC_RELEASE); // pairs with clock.h
     return now;
 }
 

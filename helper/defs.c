@@ -5,7 +5,7 @@
  * Threads: `lock` is a leaf: nothing is called under it but mt_ring_take_defs_packet(),
  * which takes no lock. It is held for a few copies; a thread that is stopped under it by a
  * debugger keeps others from defining, not from appending events. A definition is committed
- * (release store of content_bits, pairs with the acquire load in reader.c) before its id is
+ * (release store of content_bits, pairs with the acquire load in catalog.c) before its id is
  * returned, so before any event that names it is numbered: a reader that notes the next number
  * first and reads definitions afterwards knows the ids of all events before that number. */
 #include <pthread.h>

@@ -258,7 +258,7 @@ enum mt_status mt_packets_list(const struct mt_source *source, uint32_t stream,
         // for the next query, so that an answer has no gaps that fill later. The last number
         // given out may still be on its way into a packet.
         ret->horizon = __atomic_load_n(&control->next_seq, __ATOMIC_RELAXED);
-        // Pairs with take_seq() in ring.c: definitions of what is numbered so far are there.
+        // Pairs with mt_ring_take_seq(): definitions of what is numbered so far are there.
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     }
     for (uint32_t i = 0; source->buffer && i < source->packet_count && status == MT_OK; i++)
@@ -284,7 +284,7 @@ static enum mt_status copy_packet(const struct mt_source *source, struct mt_pack
 {
     const uint8_t *from = packet_at(source, packet->index);
     const struct mt_packet_header *header = (const struct mt_packet_header *)(const void *)from;
-    // Pairs with the commit in mt_ring_append(): all events up to there are whole.
+    // Pairs with the commits of ring.c and ring.h: all events up to there are whole.
     uint64_t bits = __atomic_load_n(&header->content_bits, __ATOMIC_ACQUIRE);
     if (bits % 8 != 0 || bits / 8 < sizeof *header || bits / 8 > MT_PACKET_BYTES)
         return MT_OVERWRITTEN;

@@ -7,7 +7,7 @@
  * allocation cursor and the counters of the control block, all of them atomic. Readers are
  * other processes (or the unit tests' threads) that only look.
  *
- * Commit protocol. Each arrow is a release store here and an acquire load in reader.c:
+ * Commit protocol. Each arrow is a release store here and an acquire load in packets.c:
  *
  *   commit    event bytes → content_bits (release). A reader loads content_bits (acquire)
  *             and looks at nothing behind it: a torn event is never visible.
@@ -152,7 +152,7 @@ enum mt_status mt_buffer_create(uint64_t buffer_bytes, struct mt_control **ret)
     __atomic_store_n(&defs_packets, 0, __ATOMIC_RELAXED);
     mt_status_init(control->detail);
     // A reader that finds the magic finds the rest: it looks for the magic first (acquire
-    // fence in mt_reader_open_memory).
+    // fence in mt_source_init_buffer).
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(control->magic, MT_MAGIC, sizeof control->magic);
     __atomic_store_n(&mt_control, control, __ATOMIC_RELEASE); // pairs with mt_control users
@@ -255,7 +255,7 @@ static void reset_packet(uint32_t index, const struct mt_packet_header *fresh)
                    __atomic_load_n(&packet->event_count, __ATOMIC_RELAXED));
 
     __atomic_store_n(&slot->generation, generation + 1, __ATOMIC_RELAXED);
-    // Pairs with the acquire fence behind the copy in reader.c: who copied a byte written
+    // Pairs with the acquire fence in was_reused() of packets.c: who copied a byte written
     // below sees the odd number, or a later one.
     __atomic_thread_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&packet->content_bits, 0, __ATOMIC_RELAXED);
@@ -272,7 +272,7 @@ static void reset_packet(uint32_t index, const struct mt_packet_header *fresh)
     packet->pid = mt_control->pid;
     packet->tid = fresh->tid;
     __atomic_store_n(&packet->content_bits, sizeof *packet * 8, __ATOMIC_RELAXED);
-    // Pairs with the first load of generation in reader.c: it sees the fresh header.
+    // Pairs with the first load of generation in packets.c: it sees the fresh header.
     __atomic_store_n(&slot->generation, generation + 2, __ATOMIC_RELEASE);
 }
 
@@ -446,7 +446,7 @@ static inline uint64_t append(struct mt_ring *ring, const struct mt_record *reco
     ring->used = (uint32_t)(at - start);
     // Only this thread writes it; another one reads it when it takes a dead thread's packet.
     __atomic_store_n(&packet->event_count, packet->event_count + 1, __ATOMIC_RELAXED);
-    // The commit. Pairs with the acquire load of content_bits in reader.c.
+    // The commit. Pairs with the acquire load of content_bits in packets.c.
     __atomic_store_n(&packet->content_bits, (uint64_t)ring->used * 8, __ATOMIC_RELEASE);
     return seq;
 }
