@@ -105,7 +105,8 @@ shell_scripts() {
 known_repositories() {
     # shellcheck disable=SC2016 # apt-get expands them
     apt-get indextargets --format '$(LABEL) $(REPO_URI) $(CODENAME) $(COMPONENT)' \
-        'Created-By: Packages' | sed -n 's/^\(Debian\S*\) \(\S*\) \(\S*\) main$/\1 \2 \3/p' | sort -u
+        'Created-By: Packages' |
+        sed -n 's/^\(Debian\S*\) \(\S*\) \(\S*\) main$/\1 \2 \3/p' | sort -u
 }
 
 # The mirror that this machine takes Debian's own packages from; nothing if apt knows none.

@@ -49,7 +49,7 @@ def work(stop: threading.Event) -> None:
             box.total += index
             items.append(text)
         recurse(30)
-        table = {key: value for key, value in enumerate(items)}  # noqa: C416 (a comprehension is what is wanted)
+        table = {key: text * 2 for key, text in enumerate(items)}
         try:
             raise KeyError(table)
         except KeyError as error:

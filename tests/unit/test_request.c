@@ -133,9 +133,9 @@ static void test_request_refuses_value_sizes_that_no_value_fits(void **state)
 static void test_request_gathers_lists_from_wherever_they_stand(void **state)
 {
     struct mt_request request;
-    parse(
-        "skip-var=i\nonly=a*\nskip=x\nskip-var=*.count\nverb=change\nonly=b[0-9]\nredact=*pin*\nall=1\nonly=c\nskip=\n",
-        &request);
+    parse("skip-var=i\nonly=a*\nskip=x\nskip-var=*.count\nverb=change\nonly=b[0-9]\nredact=*pin*\n"
+          "all=1\nonly=c\nskip=\n",
+          &request);
     assert_string_equal(list_of(request.only), "a*|b[0-9]|c|");
     assert_string_equal(list_of(request.skip), "x|");
     assert_string_equal(list_of(request.skip_var), "i|*.count|");
