@@ -17,7 +17,6 @@ from typing import Any
 
 from . import (
     attached,
-    chart,
     figures,
     growth,
     interpreters,
@@ -348,12 +347,15 @@ def _machine() -> dict[str, Any]:
 
 
 def _revision() -> str:
-    done = subprocess.run(
-        ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    except FileNotFoundError:
+        return "of no git"
     return done.stdout.strip() or "of no checkout"
 
 
@@ -426,8 +428,13 @@ def main() -> None:
     text = report.text(result)
     (options.out / "bench.json").write_text(json.dumps(result, indent=1))
     (options.out / "bench.txt").write_text(text)
-    chart.draw(result, options.out / "bench.svg")
     print(text, end="")
+    try:
+        from . import chart
+    except ImportError as error:  # in a suite of scripts/matrix, say
+        print(f"\nwritten: {options.out}/bench.txt, bench.json; no chart: {error}")
+        return
+    chart.draw(result, options.out / "bench.svg")
     print(f"\nwritten: {options.out}/bench.txt, bench.json, bench.svg")
 
 
