@@ -55,8 +55,10 @@ static enum mt_status install(struct mt_request *request)
 
     if (status != MT_OK)
         return status;
-    // Subinterpreters have had the option of a GIL of their own since 3.12 (PEP 684).
-    mt_ring_serialised = PY_VERSION_HEX < 0x030c0000;
+    // With the GIL, all that appends is a callback of the interpreter's, or a pending call, on a
+    // thread that holds the main one's: interpreters with a GIL of their own (3.12, PEP 684) get no
+    // hooks, because plans and definitions rely on that GIL, too (interpreter.h).
+    mt_ring_serialised = !MT_FREE_THREADED;
     if (!mt_engine_on) // the callbacks that look at it are not there yet
         mt_engine_on = true;
     status = mt_driver_install(&threads);

@@ -145,6 +145,28 @@ def case_own_gil(recording) -> None:
     assert mine
 
 
+def case_own_gil_at_once(recording) -> None:
+    """One computes under its own GIL, while another one, that is recorded, does the same."""
+    own, shared = create(own_gil=True), create()
+    running, stop = threading.Event(), threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            run(own, PROGRAM + "add_up(1000)")
+            running.set()
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    running.wait()
+    recording.start()
+    run(shared, PROGRAM + "add_up(3000)")
+    recording.stop()
+    stop.set()
+    thread.join()
+    destroy(own)
+    destroy(shared)
+
+
 def case_nothing_is_left(recording) -> None:
     there = create()
     recording.start()

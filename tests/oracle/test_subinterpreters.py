@@ -54,6 +54,7 @@ def record(interpreter: Interpreter, case: str, directory: Path) -> dict[str, An
     result = json.loads(output.read_text(encoding="utf-8"))
     # 3.14 gives the text another file name.
     events = [event for event in result["events"] if event["file"] in ("<string>", "<script>")]
+    result["numbers"] = [event["seq"] for event in result["events"]]
     result["threads_of_events"] = len({event["thread"] for event in events})
     result["events"] = [line.partition(" ")[2] for line in harness.lines(events)]
     return result
@@ -114,6 +115,18 @@ def test_one_with_a_gil_of_its_own_is_counted_and_named(
     assert result["events"] == []
     assert (result["interpreters"], result["lost"]) == (1, 2)
     assert sorted(result["left_out"]) == [1, 2]
+
+
+def test_events_are_numbered_whatever_runs_under_another_gil(
+    interpreter: Interpreter, tmp_path: Path
+) -> None:
+    if interpreter.version < (3, 12):
+        pytest.skip("before 3.12 no interpreter has a GIL of its own")
+    result = record(interpreter, "own_gil_at_once", tmp_path)
+    of_loop = 1 + 1 + 3000 + 2999  # limit, total, number; adding 0 is no change
+    assert len(result["events"]) == len(FIRST_RUN) + of_loop
+    assert result["numbers"] == list(range(1, len(result["numbers"]) + 1))
+    assert result["left_out"] == [1]
 
 
 def test_nothing_is_left_behind_in_it(interpreter: Interpreter, tmp_path: Path) -> None:

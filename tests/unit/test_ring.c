@@ -442,6 +442,7 @@ struct writing {
     uint32_t writer;
     uint32_t done;
     pthread_barrier_t *start;
+    pthread_mutex_t *turn; /* held for each event, as the GIL is; NULL: all write at once */
 };
 
 /* Both values of an event tell its writer and number, so that a mixture would show. */
@@ -454,7 +455,11 @@ static void *write_events(void *argument)
     for (uint32_t i = 0; i < EVENTS_EACH; i++) {
         uint64_t stamp = (uint64_t)writing->writer << 32 | i;
         struct mt_value value = value_of(MT_TAG_INT64, &stamp, 8);
+        if (writing->turn)
+            pthread_mutex_lock(writing->turn);
         append(&ring, MT_MODIFIED, writing->writer + 1, value, value);
+        if (writing->turn)
+            pthread_mutex_unlock(writing->turn);
     }
     mt_ring_close(&ring);
     __atomic_store_n(&writing->done, 1, __ATOMIC_RELEASE); // pairs with all_done()
@@ -493,7 +498,7 @@ static uint64_t check_events(struct mt_reader *reader)
     return count;
 }
 
-static void test_ring_shows_readers_whole_events_while_threads_write(void **state)
+static void read_while_threads_write(pthread_mutex_t *turn)
 {
     struct mt_control *control = open_buffer(MT_BUFFER_BYTES_MIN);
     struct mt_reader *reader = open_live(control);
@@ -502,7 +507,7 @@ static void test_ring_shows_readers_whole_events_while_threads_write(void **stat
     struct writing writings[WRITERS] = {0};
     pthread_t threads[WRITERS];
     for (uint32_t i = 0; i < WRITERS; i++) {
-        writings[i] = (struct writing){.writer = i, .start = &start};
+        writings[i] = (struct writing){.writer = i, .start = &start, .turn = turn};
         pthread_create(&threads[i], NULL, write_events, &writings[i]);
     }
     pthread_barrier_wait(&start);
@@ -517,11 +522,26 @@ static void test_ring_shows_readers_whole_events_while_threads_write(void **stat
     mt_reader_totals(reader, &totals);
     assert_int_equal(totals.torn, 0);
     assert_true(control->lost_overwritten > 0);
+    assert_int_equal(control->next_seq - 1, WRITERS * EVENTS_EACH);
     assert_int_equal(totals.events + control->lost_overwritten + control->lost_no_packet,
                      WRITERS * EVENTS_EACH);
     assert_int_equal(check_events(reader), totals.events);
     mt_reader_close(reader);
     mt_buffer_destroy(control);
+}
+
+static void test_ring_shows_readers_whole_events_while_threads_write(void **state)
+{
+    read_while_threads_write(NULL);
+}
+
+static void test_ring_numbers_each_event_once_where_threads_take_turns(void **state)
+{
+    pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+    mt_ring_serialised = true;
+    read_while_threads_write(&turn);
+    mt_ring_serialised = false;
 }
 
 int main(void)
@@ -543,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_ring_leaves_the_open_packet_of_a_live_thread_alone),
         cmocka_unit_test(test_ring_gives_at_most_half_of_the_buffer_to_definitions),
         cmocka_unit_test(test_ring_shows_readers_whole_events_while_threads_write),
+        cmocka_unit_test(test_ring_numbers_each_event_once_where_threads_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
