@@ -6,7 +6,6 @@
 #include "emit.h"
 #include "filter.h"
 #include "guard.h"
-#include "plan_cache.h"
 #include "throttle.h"
 #include "watch.h"
 
@@ -28,7 +27,7 @@ static void put_in_force(void *argument)
     const struct mt_request *request = change->request;
 
     mt_filter_configure(request);
-    mt_plan_cache_configure(request->plan_bytes);
+    mt_verdict_configure(request->plan_bytes);
     mt_throttle_configure(request->max_overhead);
     value_options = (struct mt_value_options){request->value_size, request->redact};
     mt_value_configure(&value_options);

@@ -135,7 +135,9 @@ bool mt_code_extra_set(PyCodeObject *code, uintptr_t value)
 
 void mt_code_trim(PyCodeObject *code)
 {
-#if PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030c0000
+#if MT_HAVE_LINE_TABLES
+    // Safe while its frames run: each use of the table makes one first, where there is none
+    // (_PyCode_InitLineArray), and reads it before anything else can run.
     PyMem_Free(code->_co_linearray);
     code->_co_linearray = NULL;
 #endif

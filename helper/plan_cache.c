@@ -4,10 +4,11 @@
 
 #include <sys/mman.h>
 #include "frame.h"
+#include "line_tables.h"
 #include "plan_defs.h"
 #include "thread.h"
 
-enum { WORD_REMAINS = 2, FIRST_REMAINS = 1 << 12 };
+enum { WORD_REMAINS = 2, WORD_NOT_TRACED = 1, LINE_TABLE_SHIFT = 48, FIRST_REMAINS = 1 << 12 };
 
 static size_t bytes_max;
 
@@ -63,6 +64,22 @@ static void free_remains(struct mt_remains *remains)
 {
     *remains = (struct mt_remains){.code_id = free_entry};
     free_entry = (uint32_t)(remains - table) + 1;
+}
+
+uint16_t mt_plan_cache_line_table(uintptr_t word)
+{
+    const struct mt_remains *remains = mt_plan_cache_remains(word);
+
+    if (word & WORD_NOT_TRACED)
+        return (uint16_t)(word >> LINE_TABLE_SHIFT);
+    return remains ? remains->line_table : 0;
+}
+
+uintptr_t mt_plan_cache_with_line_table(uintptr_t not_traced, uint16_t number)
+{
+    uintptr_t rest = not_traced & (((uintptr_t)1 << LINE_TABLE_SHIFT) - 1);
+
+    return rest | (uintptr_t)number << LINE_TABLE_SHIFT;
 }
 
 // ---- the list --------------------------------------------------------------------------------
@@ -182,6 +199,7 @@ static void destroy_word(void *pointer)
     struct mt_plan *plan = mt_plan_cache_plan(word);
     struct mt_remains *remains = mt_plan_cache_remains(word);
 
+    mt_line_tables_forget(mt_plan_cache_line_table(word));
     if (remains)
         free_remains(remains);
     if (!plan)
@@ -206,7 +224,8 @@ void mt_plan_cache_configure(size_t new_bytes_max)
 
 bool mt_plan_cache_add(struct mt_plan *plan)
 {
-    struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(plan->code));
+    uintptr_t word = mt_code_extra_get(plan->code);
+    struct mt_remains *remains = mt_plan_cache_remains(word);
 
     if (remains) {
         mt_plan_defs_resume(plan, remains->code_id, remains->first_id);
@@ -216,6 +235,7 @@ bool mt_plan_cache_add(struct mt_plan *plan)
         mt_plan_destroy(plan);
         return false;
     }
+    mt_line_tables_forget(mt_plan_cache_line_table(word)); // it goes when the plan goes
     if (remains)
         free_remains(remains);
     append(plan);

@@ -7,7 +7,8 @@
  * its remains, 24 bytes. A plan that a thread is in is never dropped.
  *
  * A code object's slot holds one word: 0, never seen; odd, not traced (verdict.c says how long
- * that holds); even, a plan or its remains. With the GIL. Without it (sharing.h) no plan is
+ * that holds), with the number that line_tables.h has for it in the highest 16 bits; even, a
+ * plan or its remains. With the GIL. Without it (sharing.h) no plan is
  * dropped, since others may be reading it, and all is under mt_sharing_lock, or alone. */
 #ifndef MT_PLAN_CACHE_H
 #define MT_PLAN_CACHE_H
@@ -20,12 +21,14 @@
 
 /* What is left of a plan. */
 struct mt_remains {
-    PyCodeObject *code;  /* borrowed: the entry ends with the code; NULL: a free entry */
-    uint32_t code_id;    /* as plan->def_id; of a free entry: 1 + index of the next free one */
-    uint32_t first_id;   /* as in the plan, and so below */
-    uint32_t not_traced; /* generation of the options by which the code is not traced, 0 none */
+    PyCodeObject *code; /* borrowed: the entry ends with the code; NULL: a free entry */
+    uint32_t code_id;   /* as plan->def_id; of a free entry: 1 + index of the next free one */
+    uint32_t first_id;  /* as in the plan, and so below */
+    /* Generation of the options by which the code is not traced, 0 none */
+    uint32_t not_traced : 31;
+    bool starts_threads : 1;
     uint16_t watched;    /* as in the plan */
-    bool starts_threads;
+    uint16_t line_table; /* its number (line_tables.h), 0 none */
 };
 
 /* The bound, from now on; 0 drops whatever can be. */
@@ -40,6 +43,10 @@ static inline struct mt_plan *mt_plan_cache_plan(uintptr_t word)
     return word & 3 ? NULL : (struct mt_plan *)word;
 }
 struct mt_remains *mt_plan_cache_remains(uintptr_t word);
+
+/* The number in the code's word, or in its remains, by which its table of lines is noted: 0 none. */
+uint16_t mt_plan_cache_line_table(uintptr_t word);
+uintptr_t mt_plan_cache_with_line_table(uintptr_t not_traced, uint16_t number);
 
 /* Keep a new plan with its code object, which takes it over, with what an earlier one left.
  * False: no memory, the plan is destroyed. */

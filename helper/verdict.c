@@ -5,6 +5,7 @@
 #include <string.h>
 #include "filter.h"
 #include "frame.h"
+#include "line_tables.h"
 #include "plan_cache.h"
 #include "status.h"
 #include "thread.h"
@@ -13,9 +14,15 @@
 
 struct mt_verdict mt_verdict;
 
-// Odd words in a code object's slot say: not traced as of a generation (word >> 2); bit 1: the
-// code names start_new_thread. Even words: see plan_cache.h.
-enum { WORD_NOT_TRACED = 1, WORD_STARTS_THREADS = 2 };
+// Odd words in a code object's slot say: not traced as of a generation (in the lower half, from
+// bit 3 on); bit 1: the code names start_new_thread; bit 2: its table of lines was trimmed since
+// its last call. The rest, and even words: see plan_cache.h.
+enum {
+    WORD_NOT_TRACED = 1,
+    WORD_STARTS_THREADS = 2,
+    WORD_TRIMMED = 4,
+    WORD_GENERATION_SHIFT = 3,
+};
 
 // Of the plan that was made last. Under mt_sharing_lock.
 static uint64_t last_serial;
@@ -114,15 +121,60 @@ static bool names_start_new_thread(PyCodeObject *code)
     return false;
 }
 
-static void set_not_traced(PyCodeObject *code)
+static void set_line_table(PyCodeObject *code, uint16_t number)
 {
-    struct mt_remains *remains = mt_plan_cache_remains(mt_code_extra_get(code));
+    uintptr_t word = mt_code_extra_get(code);
+    struct mt_remains *remains = mt_plan_cache_remains(word);
 
     if (remains)
-        remains->not_traced = mt_verdict.generation;
+        remains->line_table = number;
     else
-        mt_code_extra_set(code, (uintptr_t)mt_verdict.generation << 2 | WORD_NOT_TRACED |
-                                    (names_start_new_thread(code) ? WORD_STARTS_THREADS : 0));
+        mt_code_extra_set(code, mt_plan_cache_with_line_table(word, number)); // there is room
+}
+
+// Code that isn't traced was called: its table of lines is there.
+static void note_line_table(PyCodeObject *code)
+{
+    if (MT_HAVE_LINE_TABLES && !mt_plan_cache_line_table(mt_code_extra_get(code)))
+        set_line_table(code, mt_line_tables_note(code));
+}
+
+// The table is gone: it is to be noted again at the next call.
+static void on_line_table_trimmed(PyCodeObject *code)
+{
+    uintptr_t word = mt_code_extra_get(code);
+    struct mt_remains *remains = mt_plan_cache_remains(word);
+
+    if (remains)
+        remains->not_traced = 0;
+    else
+        mt_code_extra_set(code, word | WORD_TRIMMED);
+    set_line_table(code, 0);
+}
+
+void mt_verdict_configure(size_t bytes_max)
+{
+    mt_plan_cache_configure(bytes_max);
+    mt_line_tables_configure(bytes_max, on_line_table_trimmed);
+}
+
+static uintptr_t not_traced_word(PyCodeObject *code)
+{
+    return (uintptr_t)mt_verdict.generation << WORD_GENERATION_SHIFT | WORD_NOT_TRACED |
+           (names_start_new_thread(code) ? WORD_STARTS_THREADS : 0);
+}
+
+static void set_not_traced(PyCodeObject *code)
+{
+    uintptr_t word = mt_code_extra_get(code);
+    struct mt_remains *remains = mt_plan_cache_remains(word);
+
+    word = mt_plan_cache_with_line_table(not_traced_word(code), mt_plan_cache_line_table(word));
+    if (remains)
+        remains->not_traced = mt_verdict.generation & INT32_MAX;
+    else if (!mt_code_extra_set(code, word))
+        return;
+    note_line_table(code);
 }
 
 bool mt_verdict_starts_threads(PyCodeObject *code)
@@ -195,6 +247,13 @@ static struct mt_plan *publish(PyCodeObject *code, struct mt_plan *plan)
     return mt_plan_cache_add(plan) ? plan : NULL;
 }
 
+// By the options in force, and with nothing more to do about it.
+static inline bool is_not_traced(uintptr_t word)
+{
+    return (word & (WORD_NOT_TRACED | WORD_TRIMMED)) == WORD_NOT_TRACED &&
+           (uint32_t)word >> WORD_GENERATION_SHIFT == mt_verdict.generation;
+}
+
 // Out of line: first sight of a code object, or of it under these options, or its plan was
 // dropped.
 static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, uintptr_t word)
@@ -203,6 +262,11 @@ static __attribute__((noinline)) struct mt_plan *plan_anew(PyCodeObject *code, u
 
     if (plan)
         return judge_anew(plan);
+    if (is_not_traced(word & ~(uintptr_t)WORD_TRIMMED)) {
+        mt_code_extra_set(code, word & ~(uintptr_t)WORD_TRIMMED);
+        note_line_table(code);
+        return NULL;
+    }
     if (!word)
         mt_sharing_count(&mt_control->codes_seen);
     prepare_texts(code);
@@ -234,7 +298,7 @@ struct mt_plan *mt_verdict_plan(PyCodeObject *code)
             plan->used = true;
         return plan->traced ? plan : NULL;
     }
-    if (word & 1 && word >> 2 == mt_verdict.generation)
+    if (is_not_traced(word))
         return NULL;
     const struct mt_remains *remains = mt_plan_cache_remains(word);
     if (remains && remains->not_traced == mt_verdict.generation)

@@ -41,7 +41,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"thread"},
     {"plan_defs"},
     {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation", "code_words"},
-    {"interpreter"},
+    {"interpreter", "line_tables"},
     {"plan_names", "condition"},
     {"plan_flow"},
     {"plan_opcodes"},
