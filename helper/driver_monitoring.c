@@ -199,9 +199,10 @@ static bool is_after(const struct mt_plan *plan, int offset)
 // Mark the instruction behind a site; false if it is marked, or a site, already.
 static bool mark_after(struct mt_plan *plan, const struct mt_site *site)
 {
-    uint32_t unit = (uint32_t)site->next / 2;
+    int32_t next = mt_site_next(site);
+    uint32_t unit = (uint32_t)next / 2;
 
-    if (unit >= plan->unit_count || mt_plan_site(plan, site->next) || is_after(plan, site->next))
+    if (unit >= plan->unit_count || mt_plan_site(plan, next) || is_after(plan, next))
         return false;
     if (!plan->after)
         plan->after = PyMem_RawCalloc(1, plan->unit_count / 8 + 1);

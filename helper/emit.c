@@ -67,8 +67,8 @@ static __attribute__((noinline)) bool check_watches(struct mt_thread *thread, mt
         &(struct mt_watch_event){
             .frame = frame,
             .plan = event->plan,
-            .name = event->argument ? event->argument->name : site->name,
-            .key_text = site && site->scope == MT_ITEM ? site->key : "",
+            .name = event->argument ? mt_argument_name(event->argument) : mt_site_name(site),
+            .key_text = site && site->scope == MT_ITEM ? mt_site_key(site) : "",
             .key = event->record.key,
             .kind = event->record.kind,
             .old_object = event->old_object,

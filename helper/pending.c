@@ -77,7 +77,8 @@ PyObject *mt_pending_variable(mt_frame *frame, const struct mt_site *site)
 {
     PyObject *object = NULL;
     // A call's site has the name of its container there, a store's its own.
-    PyObject *name = site->base_object ? site->base_object : site->name_object;
+    uint32_t index = site->base_index ? site->base_index : site->name_index;
+    PyObject *name = mt_plan_name(mt_frame_code(frame), index);
 
     if (MT_FREE_THREADED && site->scope != MT_LOCAL)
         return NULL;

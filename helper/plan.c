@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include "frame.h"
 #include "plan_flow.h"
 #include "plan_names.h"
 #include "plan_opcodes.h"
@@ -155,9 +156,10 @@ static struct mt_draft *add_site(struct mt_planner *planner, uint32_t i, enum mt
         return NULL;
     bool is_last = i + 1 == planner->bytecode.count;
     uint32_t next = is_last ? planner->bytecode.unit_count : instruction[1].first;
+    uint32_t units = next - instruction->unit;
     draft->site = (struct mt_site){
         .offset = 2 * (int32_t)instruction->unit,
-        .next = 2 * (int32_t)next,
+        .units = (uint8_t)(units < UINT8_MAX ? units : UINT8_MAX), /* no compiler's takes more */
         .prefixes = (uint8_t)(instruction->unit - instruction->first),
         .op = (uint8_t)op,
         .scope = (uint8_t)scope,
@@ -187,7 +189,7 @@ static void link_inplace(struct mt_planner *planner, struct mt_draft *store, int
     operation->site.partner = (int32_t)draft_index(planner, store);
     operation->site.scope = store->site.scope;
     operation->site.slot = store->site.slot;
-    operation->site.name_object = store->site.name_object;
+    operation->site.name_index = store->site.name_index;
     operation->name = store->name;
     operation->key = store->key;
 }
@@ -241,6 +243,12 @@ static void deref_site(struct mt_planner *planner, uint32_t i, enum mt_site_op o
         link_inplace(planner, draft, 0);
 }
 
+/* What mt_plan_name() takes, of the name that instruction `i` has. */
+static uint32_t name_index(const struct mt_planner *planner, uint32_t i)
+{
+    return planner->bytecode.instructions[i].index + 1;
+}
+
 static void name_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op,
                       enum mt_scope scope)
 {
@@ -248,7 +256,7 @@ static void name_site(struct mt_planner *planner, uint32_t i, enum mt_site_op op
     struct mt_draft *draft = name ? add_site(planner, i, op, scope) : NULL;
     if (!draft)
         return;
-    draft->site.name_object = name;
+    draft->site.name_index = name_index(planner, i);
     draft->name = intern_string(planner, name);
     if (op == MT_SITE_STORE_NAME || op == MT_SITE_STORE_GLOBAL)
         link_inplace(planner, draft, 0);
@@ -260,7 +268,7 @@ static void attribute_site(struct mt_planner *planner, uint32_t i, enum mt_site_
     struct mt_draft *draft = name ? add_site(planner, i, op, MT_ATTRIBUTE) : NULL;
     if (!draft)
         return;
-    draft->site.name_object = name;
+    draft->site.name_index = name_index(planner, i);
     mt_name_clear(&planner->text);
     mt_name_base(&planner->text, &planner->flow, mt_flow_peek(&planner->flow, 0));
     mt_name_attribute(&planner->text, name);
@@ -285,7 +293,7 @@ static bool set_variable(struct mt_planner *planner, struct mt_draft *draft, uin
     case MT_NODE_GLOBAL:
     case MT_NODE_NAME:
         draft->site.scope = node->kind == MT_NODE_GLOBAL ? MT_GLOBAL : MT_NAME;
-        draft->site.base_object = mt_opcodes_name(planner->code, node->index);
+        draft->site.base_index = node->index + 1;
         break;
     case MT_NODE_ATTR: draft->site.scope = MT_ATTRIBUTE; break;
     case MT_NODE_SUBSCR:
@@ -435,7 +443,7 @@ static void call_site(struct mt_planner *planner, uint32_t i)
     struct mt_draft *draft = add_site(planner, i, MT_SITE_CALL, MT_LOCAL);
     if (!draft)
         return;
-    draft->site.name_object = method;
+    draft->site.name_index = function->index + 1;
     draft->site.depth_self = (int32_t)self_at;
     draft->site.self_is_bound = is_bound;
     set_variable(planner, draft, function->first);
@@ -532,7 +540,7 @@ static uint32_t collect_arguments(struct mt_planner *planner, struct mt_argument
         struct mt_argument *argument = &arguments[count++];
         memset(argument, 0, sizeof(*argument));
         argument->slot = (int32_t)mt_opcodes_argument_slot(planner->code, i, &argument->is_cell);
-        argument->name = (const char *)(uintptr_t)position;
+        argument->name_at = position;
     }
     return count;
 }
@@ -545,8 +553,8 @@ static void fill_sites(const struct mt_planner *planner, struct mt_plan *plan, c
             continue;
         struct mt_site *site = &plan->sites[draft->moved];
         *site = draft->site;
-        site->name = strings + draft->name;
-        site->key = strings + draft->key;
+        site->name_at = (uint32_t)(strings + draft->name - (const char *)site);
+        site->key_at = (uint32_t)(strings + draft->key - (const char *)site);
         if (site->partner >= 0)
             site->partner = (int32_t)planner->drafts[site->partner].moved;
     }
@@ -564,15 +572,16 @@ static uint32_t units_with_sites(const struct mt_planner *planner)
     uint32_t count = 0;
     for (uint32_t i = 0; i < planner->draft_count; i++) {
         if (has_own_unit(&planner->drafts[i]))
-            count = (uint32_t)planner->drafts[i].site.next / 2 + 1;
+            count = (uint32_t)mt_site_next(&planner->drafts[i].site) / 2 + 1;
     }
     return count;
 }
 
-static char *take(char **cursor, size_t size)
+/* In the order of their alignment. */
+static void *take(char **cursor, size_t size)
 {
-    char *ret = *cursor;
-    *cursor += (size + 7) & ~(size_t)7;
+    void *ret = *cursor;
+    *cursor += size;
     return ret;
 }
 
@@ -588,18 +597,18 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     size_t arguments_size = argument_count * sizeof(struct mt_argument);
     size_t site_at_size = unit_count * sizeof(uint16_t);
     size_t bytes = sizeof(struct mt_plan) + sites_size + arguments_size + site_at_size +
-                   planner->strings_size + 32;
+                   planner->strings_size;
     char *cursor = PyMem_RawCalloc(1, bytes);
     if (!cursor)
         return NULL;
-    struct mt_plan *plan = (struct mt_plan *)(void *)take(&cursor, sizeof(*plan));
-    plan->sites = (struct mt_site *)(void *)take(&cursor, sites_size);
-    plan->arguments = (struct mt_argument *)(void *)take(&cursor, arguments_size);
-    plan->site_at = (uint16_t *)(void *)take(&cursor, site_at_size);
+    struct mt_plan *plan = take(&cursor, sizeof(*plan));
+    plan->sites = take(&cursor, sites_size);
+    plan->arguments = take(&cursor, arguments_size);
+    plan->site_at = take(&cursor, site_at_size);
     char *strings = memcpy(cursor, planner->strings, planner->strings_size);
 
     plan->code = planner->code;
-    plan->bytes = bytes;
+    plan->bytes = (uint32_t)bytes;
     plan->site_count = site_count;
     plan->unit_count = unit_count;
     plan->is_wide = is_wide;
@@ -610,8 +619,9 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     fill_sites(planner, plan, strings);
     mt_plan_update_sites(plan);
     for (uint32_t i = 0; i < argument_count; i++) {
-        plan->arguments[i] = arguments[i];
-        plan->arguments[i].name = strings + (uintptr_t)arguments[i].name;
+        struct mt_argument *argument = &plan->arguments[i];
+        *argument = arguments[i];
+        argument->name_at += (uint32_t)(strings - (const char *)argument);
     }
     return plan;
 }
@@ -664,8 +674,12 @@ static void note_children(const struct mt_bytecode *bytecode);
 
 static enum mt_status plan_code(struct mt_planner *planner, struct mt_plan **ret)
 {
+    if (mt_code_slot_count(planner->code) > MT_PLAN_SLOTS_MAX)
+        return MT_REFUSED;
     if (!mt_opcodes_decode(planner->code, &planner->bytecode))
         return MT_NO_MEMORY;
+    if (planner->bytecode.count > MT_PLAN_INSTRUCTIONS_MAX)
+        return MT_REFUSED;
     if (!mt_flow_solve(&planner->bytecode, &planner->flow) || !reserve_strings(planner, 1))
         return MT_NO_MEMORY;
     planner->strings[planner->strings_size++] = '\0';

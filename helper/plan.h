@@ -42,92 +42,124 @@ enum mt_site_op {
 /* Stores that need no look at breakpoints, redaction or the like: scalars take a short cut. */
 enum mt_plain { MT_NOT_PLAIN = 0, MT_PLAIN_LOCAL, MT_PLAIN_ITEM };
 
+/* What fields of 24 bits can count; mt_plan_create() refuses code with more. */
+enum { MT_PLAN_SLOTS_MAX = 1 << 23, MT_PLAN_INSTRUCTIONS_MAX = 1 << 22 };
+
+/* Small: a program has very many. */
 struct mt_site {
-    int32_t offset;        /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
-                              index of the code unit; EXTENDED_ARG prefixes not counted
-                              in: offset of the instruction proper. Up to 3.11 opcode
-                              events come at the first prefix instead, so site_at has
-                              the site there as well) */
-    int32_t next;          /* offset of the instruction behind it (behind its inline caches) */
-    uint8_t op;            /* enum mt_site_op */
-    uint8_t scope;         /* enum mt_scope of its events */
-    uint8_t redacted;      /* the name matches the redaction list (filled by engine) */
-    uint8_t second;        /* 1: second store of a superinstruction at this offset */
-    int32_t line;          /* -1: the compiler gave none */
-    int32_t slot;          /* index into localsplus (FAST, DEREF); else -1 */
-    int32_t depth;         /* operands on the stack there; -1: not known (only in bytecode
-                              that no compiler wrote, or that can't be reached) */
-    int32_t depth_self;    /* MT_SITE_CALL */
-    int32_t partner;       /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
-                              STORE_SLICE whose key can be a slice: index of a
-                              MT_SITE_CONTAINER with scope, slot, base_object and name of the
-                              container, where that is a variable (docs/events.md, Mutations,
-                              3). Else -1 */
-    bool self_is_bound;    /* CALL: at depth_self is the bound method, not self (starred
-                              arguments; keywords up to 3.10): self is what it is bound to */
-    uint8_t prefixes;      /* EXTENDED_ARG instructions before it, in code units */
-    bool muted;            /* nothing is recorded here, nor are there breakpoints (filled by
-                              engine; mt_plan_update_sites() brings site_at in line) */
-    uint8_t thin;          /* one event in 2^thin is recorded (throttle.c) */
-    bool restores;         /* STORE_FAST: gives the variable back that an inlined
-                              comprehension borrowed (3.12+, PEP 709); may store NULL */
-    PyObject *name_object; /* borrowed from the code: NAME, GLOBAL, ATTR; CALL: the method's
-                              name; INPLACE: as its partner's; else NULL */
-    PyObject *base_object; /* borrowed: CALL and CONTAINER whose scope is name or global: the
-                              variable's name; else NULL */
-    const char *name;      /* UTF-8, owned by the plan: `b`, `self.balance`, container of an item */
-    const char *key;       /* item: the key's expression as written; else "" */
-    uint8_t plain;         /* enum mt_plain (filled by engine) */
-    uint32_t def_id;       /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
-    uint32_t watch;        /* watch.c: 1 + index of its first breakpoint, 0 none */
+    int32_t offset;          /* of the instruction, in bytes, as f_lasti counts (3.10+: 2 x
+                                index of the code unit; EXTENDED_ARG prefixes not counted
+                                in: offset of the instruction proper. Up to 3.11 opcode
+                                events come at the first prefix instead, so site_at has
+                                the site there as well) */
+    int32_t line;            /* -1: the compiler gave none */
+    uint8_t op;              /* enum mt_site_op */
+    int32_t slot : 24;       /* index into localsplus (FAST, DEREF); else -1 */
+    uint8_t scope;           /* enum mt_scope of its events */
+    int32_t depth : 24;      /* operands on the stack there; -1: not known (only in bytecode
+                                that no compiler wrote, or that can't be reached) */
+    uint8_t prefixes;        /* EXTENDED_ARG instructions before it, in code units */
+    int32_t depth_self : 24; /* MT_SITE_CALL */
+    uint8_t units;           /* code units from `offset` to the instruction behind it (behind its
+                                inline caches): mt_site_next() */
+    int32_t partner : 24;    /* INPLACE: index of the store that follows. STORE_ITEM, DELETE_ITEM,
+                                STORE_SLICE whose key can be a slice: index of a
+                                MT_SITE_CONTAINER with scope, slot, base and name of the
+                                container, where that is a variable (docs/events.md, Mutations,
+                                3). Else -1 */
+    bool redacted : 1;       /* the name matches the redaction list (filled by engine) */
+    bool second : 1;         /* second store of a superinstruction at this offset */
+    bool self_is_bound : 1;  /* CALL: at depth_self is the bound method, not self (starred
+                                arguments; keywords up to 3.10): self is what it is bound to */
+    bool muted : 1;          /* nothing is recorded here, nor are there breakpoints (filled by
+                                engine; mt_plan_update_sites() brings site_at in line) */
+    bool restores : 1;       /* STORE_FAST: gives the variable back that an inlined
+                                comprehension borrowed (3.12+, PEP 709); may store NULL */
+    uint8_t plain;           /* enum mt_plain (filled by engine) */
+    uint8_t thin;            /* one event in 2^thin is recorded (throttle.c) */
+    uint32_t name_index;     /* mt_plan_name(): NAME, GLOBAL, ATTR; CALL: the method's name;
+                                INPLACE: as its partner's; else 0 */
+    uint32_t base_index;     /* mt_plan_name(): CALL and CONTAINER whose scope is name or global:
+                                the variable's name; else 0 */
+    uint32_t name_at;        /* mt_site_name() */
+    uint32_t key_at;         /* mt_site_key() */
+    uint32_t def_id;         /* MT_DEF_SITE id, 0 until its first event (filled by engine) */
+    uint32_t watch;          /* watch.c: 1 + index of its first breakpoint, 0 none */
 };
 
 struct mt_argument {
     int32_t slot;
-    const char *name;
-    bool is_cell;
+    uint32_t name_at; /* mt_argument_name() */
     uint32_t def_id;
-    uint8_t redacted;
     uint32_t watch;
+    bool is_cell; /* slot holds a cell with the value in it */
+    bool redacted;
     bool plain; /* needs no look at breakpoints or redaction, is no cell (engine) */
     bool muted; /* as of a site */
 };
 
 struct mt_plan {
-    PyCodeObject *code; /* borrowed: the plan lives as long as the code */
-    uint32_t def_id;    /* MT_DEF_CODE id, 0 until the first event */
-    uint32_t first_id;  /* plan_defs.c: MT_DEF_SITE id of the first site; those of the others and
-                           of the arguments follow; 0 until the first event */
-    uint32_t site_count;
-    struct mt_site *sites;   /* by offset */
-    uint32_t argument_count; /* positional, keyword-only, *args, **kwargs; names that begin
-                                with '.' (a comprehension's iterator) are left out; in the
-                                order of the signature as co_varnames has it */
+    PyCodeObject *code;    /* borrowed: the plan lives as long as the code */
+    struct mt_site *sites; /* by offset */
+    /* Positional, keyword-only, *args, **kwargs; names that begin with '.' (a comprehension's
+     * iterator) are left out; in the order of the signature as co_varnames has it. */
     struct mt_argument *arguments;
-    uint16_t *site_at;   /* by code unit: 1 + index of the (first) site, 0 none */
+    uint16_t *site_at; /* by code unit: 1 + index of the (first) site, 0 none */
+    char *qualname;    /* UTF-8; co_qualname, before 3.11 as best known */
+    uint64_t serial;   /* no other plan had, has or will have it (engine) */
+    /* The monitoring driver's: a bit for each code unit whose event is wanted though it is no site
+     * (NULL: none; freed with the plan). */
+    uint8_t *after;
+    struct mt_plan *next, *previous; /* plan_cache.c: its list */
+    uint32_t def_id;                 /* MT_DEF_CODE id, 0 until the first event */
+    uint32_t first_id; /* plan_defs.c: MT_DEF_SITE id of the first site; those of the others and
+                          of the arguments follow; 0 until the first event */
+    uint32_t site_count, argument_count;
     uint32_t unit_count; /* of site_at: up to the instruction behind the last site, 0
                             without sites */
-    bool is_wide;        /* too many sites for site_at: mt_plan_find_wide() */
-    char *qualname;      /* UTF-8; co_qualname, before 3.11 as best known */
-    uint64_t serial;     /* no other plan had, has or will have it (engine) */
+    uint32_t bytes;      /* plan_cache.c: what the plan weighs */
     uint32_t generation; /* of the options by which `traced` was decided (engine) */
+    uint32_t pinned;     /* plan_cache.c: the look in which a thread was seen to be in it */
+    uint16_t watched;    /* the monitoring driver's: number of the interpreter in which events are
+                            on in this code, 0 none */
+    bool is_wide;        /* too many sites for site_at: mt_plan_find_wide() */
     bool traced;         /* (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */
     bool has_watch;      /* a breakpoint is on one of its variables (engine) */
-    uint8_t thin;        /* of one call in 2^thin the arguments are recorded (throttle.c) */
     bool is_generator;   /* generator, coroutine, async generator */
-    /* The monitoring driver's: number of the interpreter in which events are on in this code, 0
-     * none; a bit for each code unit whose event is wanted though it is no site (NULL: none; freed
-     * with the plan). */
-    uint16_t watched;
-    uint8_t *after;
-    /* plan_cache.c: its list; what the plan weighs; asked for since it was last looked at there;
-     * the look in which a thread was seen to be in it. */
-    struct mt_plan *next, *previous;
-    size_t bytes;
-    bool used;
-    uint32_t pinned;
+    bool used;           /* plan_cache.c: asked for since it was last looked at there */
+    uint8_t thin;        /* of one call in 2^thin the arguments are recorded (throttle.c) */
 };
+
+/* UTF-8, owned by the plan: `b`, `self.balance`, the container of an item. Counted from the site
+ * itself, which is never copied. */
+static inline const char *mt_site_name(const struct mt_site *site)
+{
+    return (const char *)site + site->name_at;
+}
+
+/* Of an item, the key's expression as written; else "". */
+static inline const char *mt_site_key(const struct mt_site *site)
+{
+    return (const char *)site + site->key_at;
+}
+
+static inline const char *mt_argument_name(const struct mt_argument *argument)
+{
+    return (const char *)argument + argument->name_at;
+}
+
+/* Offset of the instruction behind the site's. */
+static inline int32_t mt_site_next(const struct mt_site *site)
+{
+    return site->offset + 2 * site->units;
+}
+
+/* A name of the code, borrowed, by 1 + its index; NULL for 0. */
+static inline PyObject *mt_plan_name(PyCodeObject *code, uint32_t index)
+{
+    return index ? PyTuple_GET_ITEM(code->co_names, index - 1) : NULL;
+}
 
 /* Returns MT_OK, MT_NO_MEMORY, or MT_REFUSED when the bytecode is not understood (then
  * nothing is recorded in that code; counted). `ret` is NULL then. */

@@ -52,19 +52,21 @@ static uint32_t define_site(struct mt_plan *plan, struct mt_site *site)
 {
     uint32_t index = (uint32_t)(site - plan->sites);
 
-    return set_id(&site->def_id, mt_defs_site(id_at(plan, index), code_definition(plan),
-                                              site->line < 0 ? 0 : (uint32_t)site->line,
-                                              (enum mt_scope)site->scope, text_of(site->name),
-                                              text_of(site->key)));
+    return set_id(&site->def_id,
+                  mt_defs_site(id_at(plan, index), code_definition(plan),
+                               site->line < 0 ? 0 : (uint32_t)site->line,
+                               (enum mt_scope)site->scope, text_of(mt_site_name(site)),
+                               text_of(mt_site_key(site))));
 }
 
 static uint32_t define_argument(struct mt_plan *plan, struct mt_argument *argument)
 {
     uint32_t index = plan->site_count + (uint32_t)(argument - plan->arguments);
 
-    return set_id(&argument->def_id, mt_defs_site(id_at(plan, index), code_definition(plan),
-                                                  (uint32_t)plan->code->co_firstlineno, MT_ARGUMENT,
-                                                  text_of(argument->name), text_of("")));
+    return set_id(&argument->def_id,
+                  mt_defs_site(id_at(plan, index), code_definition(plan),
+                               (uint32_t)plan->code->co_firstlineno, MT_ARGUMENT,
+                               text_of(mt_argument_name(argument)), text_of("")));
 }
 
 uint32_t mt_plan_defs_site(struct mt_plan *plan, struct mt_site *site)

@@ -230,7 +230,7 @@ static void store_name(struct mt_thread *thread, mt_frame *frame, struct mt_plan
 
     if (!namespace)
         return;
-    mt_lookup_name(namespace, site->name_object, &store.old);
+    mt_lookup_name(namespace, mt_plan_name(mt_frame_code(frame), site->name_index), &store.old);
     write_store(thread, frame, plan, site, &store);
 }
 
@@ -243,7 +243,8 @@ static void store_attribute(struct mt_thread *thread, mt_frame *frame, struct mt
         .hide = site->redacted,
     };
 
-    mt_lookup_attribute(mt_frame_operand(frame, site->depth, 0), site->name_object, &store.old);
+    mt_lookup_attribute(mt_frame_operand(frame, site->depth, 0),
+                        mt_plan_name(mt_frame_code(frame), site->name_index), &store.old);
     write_store(thread, frame, plan, site, &store);
 }
 
@@ -355,7 +356,8 @@ static PyObject *bound_variable(mt_frame *frame, const struct mt_site *site)
     case MT_SITE_STORE_NAME:
         if (!mt_frame_namespace(frame))
             return NULL;
-        mt_lookup_name(mt_frame_namespace(frame), site->name_object, &target);
+        mt_lookup_name(mt_frame_namespace(frame),
+                       mt_plan_name(mt_frame_code(frame), site->name_index), &target);
         mt_lookup_done(&target);
         return target.found == MT_FOUND ? target.object : NULL;
     default: return NULL;
@@ -422,7 +424,7 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     PyObject *self = mt_frame_operand(frame, site->depth, site->depth_self);
     if (site->self_is_bound)
         self = self && PyCFunction_Check(self) ? PyCFunction_GET_SELF(self) : NULL;
-    const char *method = PyUnicode_AsUTF8(site->name_object);
+    const char *method = PyUnicode_AsUTF8(mt_plan_name(mt_frame_code(frame), site->name_index));
     if (!self || !method || !mt_snapshot_method_of(self, method))
         return;
     // Of a method that is bound the arguments come in a tuple, mostly.

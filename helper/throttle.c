@@ -106,7 +106,7 @@ static void mute(struct mt_plan *plan, struct mt_site *site, uint32_t percent)
         plan->sites[site->partner].muted = true;
     mt_plan_update_sites(plan);
     mt_control->disabled++;
-    note(plan, site->name, (uint32_t)site->line, "no change is recorded any more", percent);
+    note(plan, mt_site_name(site), (uint32_t)site->line, "no change is recorded any more", percent);
 }
 
 static void slow_site(struct mt_plan *plan, struct mt_site *site, uint32_t percent)
@@ -116,7 +116,7 @@ static void slow_site(struct mt_plan *plan, struct mt_site *site, uint32_t perce
     if (site->thin < THIN_MAX) {
         site->thin += THIN_STEP;
         site->plain = MT_NOT_PLAIN;
-        note(plan, site->name, (uint32_t)site->line, thinned(site->thin), percent);
+        note(plan, mt_site_name(site), (uint32_t)site->line, thinned(site->thin), percent);
     } else if (MT_HAVE_MONITORING) {
         mute(plan, site, percent);
     } else if (!plan->has_watch) {

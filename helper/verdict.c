@@ -60,25 +60,26 @@ static void judge(struct mt_plan *plan, PyCodeObject *code)
     plan->traced = mt_verdict.all && mt_filter_traces(code, plan->qualname);
     for (uint32_t i = 0; i < plan->site_count; i++) {
         struct mt_site *site = &plan->sites[i];
-        site->redacted = is_redacted(site->name);
-        site->watch = mt_watch_applies(code, plan, site->scope, site->name);
+        site->redacted = is_redacted(mt_site_name(site));
+        site->watch = mt_watch_applies(code, plan, site->scope, mt_site_name(site));
         site->plain = plainness(site);
         site->thin = 0;
         // Of two stores in one instruction (3.13+) the short cut would see the first alone.
         if (site->second)
             site[-1].plain = 0;
-        site->muted = !site->watch && (!mt_verdict.all || mt_filter_skips_variable(site->name));
+        site->muted = !site->watch &&
+                      (!mt_verdict.all || mt_filter_skips_variable(mt_site_name(site)));
         plan->has_watch |= site->watch != 0;
     }
     mt_plan_update_sites(plan);
     for (uint32_t i = 0; i < plan->argument_count; i++) {
         struct mt_argument *argument = &plan->arguments[i];
-        argument->redacted = is_redacted(argument->name);
-        argument->watch = mt_watch_applies(code, plan, MT_ARGUMENT, argument->name);
+        argument->redacted = is_redacted(mt_argument_name(argument));
+        argument->watch = mt_watch_applies(code, plan, MT_ARGUMENT, mt_argument_name(argument));
         argument->plain = mt_verdict.all && !argument->watch && !argument->redacted &&
                           !argument->is_cell;
         argument->muted = !argument->watch &&
-                          (!mt_verdict.all || mt_filter_skips_variable(argument->name));
+                          (!mt_verdict.all || mt_filter_skips_variable(mt_argument_name(argument)));
         plan->has_watch |= argument->watch != 0;
     }
     // Breakpoints reach into code that is not recorded otherwise.

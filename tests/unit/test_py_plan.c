@@ -58,11 +58,11 @@ static void describe(struct text *text, const struct mt_plan *plan)
     for (uint32_t i = 0; i < plan->site_count; i++) {
         const struct mt_site *site = &plan->sites[i];
         add(text, "%s %d %s %s", op_names[site->op], site->line, scope_names[site->scope],
-            site->name);
+            mt_site_name(site));
         if (site->scope == MT_ITEM)
-            add(text, "[%s]", site->key);
+            add(text, "[%s]", mt_site_key(site));
         if (site->op == MT_SITE_CALL) {
-            add(text, " .%s", PyUnicode_AsUTF8(site->name_object));
+            add(text, " .%s", PyUnicode_AsUTF8(mt_plan_name(plan->code, site->name_index)));
             if (site->self_is_bound)
                 add(text, " bound");
         }
@@ -183,9 +183,9 @@ static void test_plan_joins_in_place_operator_and_its_store(void **state)
             continue;
         const struct mt_site *partner = &plan->sites[plan->sites[i].partner];
         assert_true(partner->offset > plan->sites[i].offset);
-        assert_ptr_equal(partner->name, plan->sites[i].name);
+        assert_ptr_equal(mt_site_name(partner), mt_site_name(&plan->sites[i]));
         assert_int_equal(partner->slot, plan->sites[i].slot);
-        assert_ptr_equal(partner->name_object, plan->sites[i].name_object);
+        assert_int_equal(partner->name_index, plan->sites[i].name_index);
     }
     mt_plan_destroy(plan);
     Py_DECREF(code);
@@ -333,7 +333,7 @@ static void stores_of(const char *source, const char *path, const char *name, st
     text->size = 0;
     text->bytes[0] = '\0';
     for (uint32_t i = 0; i < plan->site_count; i++) {
-        if (strcmp(plan->sites[i].name, name) == 0)
+        if (strcmp(mt_site_name(&plan->sites[i]), name) == 0)
             add(text, "%s ", op_names[plan->sites[i].op]);
     }
     mt_plan_destroy(plan);
@@ -422,7 +422,7 @@ static void test_plan_lists_arguments_in_order_of_the_signature(void **state)
     const bool cells[] = {false, true, false, false, false, false, true};
     assert_int_equal(plan->argument_count, 7);
     for (uint32_t i = 0; i < 7; i++) {
-        assert_string_equal(plan->arguments[i].name, names[i]);
+        assert_string_equal(mt_argument_name(&plan->arguments[i]), names[i]);
         assert_int_equal(plan->arguments[i].is_cell, cells[i]);
         /* Before 3.11 cells stand behind the locals. */
         bool moved = cells[i] && PY_VERSION_HEX < 0x030B0000;
@@ -604,7 +604,7 @@ static void test_plan_misses_no_store_of_the_standard_library(void **state)
             assert_non_null(site);
             assert_int_equal(site->offset, offset);
             assert_true(site->op < MT_SITE_INPLACE);
-            assert_true(site->name[0] != '\0');
+            assert_true(mt_site_name(site)[0] != '\0');
             stores++;
         }
         for (uint32_t k = 0; k < plan->site_count; k++) {
@@ -680,7 +680,7 @@ static void test_plan_survives_damaged_code(void **state)
 static struct mt_site *site_named(struct mt_plan *plan, enum mt_site_op op, const char *name)
 {
     for (uint32_t i = 0; i < plan->site_count; i++) {
-        if (plan->sites[i].op == op && strcmp(plan->sites[i].name, name) == 0)
+        if (plan->sites[i].op == op && strcmp(mt_site_name(&plan->sites[i]), name) == 0)
             return &plan->sites[i];
     }
     fail_msg("no such site: %s", name);
