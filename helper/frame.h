@@ -227,6 +227,7 @@ uintptr_t mt_code_extra_get(PyCodeObject *code);
 static inline uintptr_t mt_code_extra_get(PyCodeObject *code);
 #endif
 bool mt_code_extra_set(PyCodeObject *code, uintptr_t value);
+enum { MT_CODE_EXTRA_BYTES = 16 }; /* that the word takes, where the code has no other tool's */
 /* Now and then, where the world may be stopped: give memory back. */
 #if MT_FREE_THREADED
 void mt_code_extra_tidy(void);
@@ -238,17 +239,17 @@ static inline void mt_code_extra_tidy(void) {}
  * traced again: in 3.11 a table of lines, 2 or 4 bytes for each code unit. */
 void mt_code_trim(PyCodeObject *code);
 
-/* 3.11 has such tables. About what the code's weighs, the same at any time. */
+/* Where it keeps such tables: about what the code's weighs, the same at any time. */
 #define MT_HAVE_LINE_TABLES (PY_VERSION_HEX >= 0x030b0000 && PY_VERSION_HEX < 0x030c0000)
-#if MT_HAVE_LINE_TABLES
 static inline size_t mt_code_line_table_bytes(const PyCodeObject *code)
 {
     // Two bytes for each code unit, or four where a line number takes more; and the allocator's.
-    size_t size = (size_t)Py_SIZE(code) * (code->co_firstlineno < 1 << 15 ? 2 : 4);
-
-    return (size + 15) & ~(size_t)15;
-}
+#if MT_HAVE_LINE_TABLES
+    return ((size_t)Py_SIZE(code) * (code->co_firstlineno < 1 << 15 ? 2 : 4) + 15) & ~(size_t)15;
+#else
+    return 0;
 #endif
+}
 
 #if !MT_FREE_THREADED
 /* Index of our word in co_extra, the same in every interpreter; -1 before it was asked for. */

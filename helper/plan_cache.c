@@ -15,7 +15,9 @@ static size_t bytes_max;
 // All plans that code objects hold, the longest unused first, as far as known.
 static struct mt_plan *first, *last;
 static uint32_t plan_count;
-static size_t plan_bytes;
+static size_t plan_bytes;  // of the plans, and of what the interpreter keeps for tracing their code
+static size_t word_count;  // code objects that have a word
+static size_t entry_count; // remains in use
 // Of looks at what threads are in: a plan pinned in an earlier one may be out of use.
 static uint32_t look;
 
@@ -57,6 +59,7 @@ static uintptr_t take_entry(void)
             return 0;
         index = table_size++;
     }
+    entry_count++;
     return (uintptr_t)index << 2 | WORD_REMAINS;
 }
 
@@ -64,6 +67,7 @@ static void free_remains(struct mt_remains *remains)
 {
     *remains = (struct mt_remains){.code_id = free_entry};
     free_entry = (uint32_t)(remains - table) + 1;
+    entry_count--;
 }
 
 uint16_t mt_plan_cache_line_table(uintptr_t word)
@@ -84,6 +88,12 @@ uintptr_t mt_plan_cache_with_line_table(uintptr_t not_traced, uint16_t number)
 
 // ---- the list --------------------------------------------------------------------------------
 
+// The allocator's own included.
+static size_t weight(const struct mt_plan *plan)
+{
+    return plan->bytes + sizeof(void *) + mt_code_line_table_bytes(plan->code);
+}
+
 static void append(struct mt_plan *plan)
 {
     plan->next = NULL;
@@ -94,7 +104,7 @@ static void append(struct mt_plan *plan)
         first = plan;
     last = plan;
     plan_count++;
-    plan_bytes += plan->bytes;
+    plan_bytes += weight(plan);
 }
 
 static void unlink_plan(struct mt_plan *plan)
@@ -108,7 +118,7 @@ static void unlink_plan(struct mt_plan *plan)
     else
         last = plan->previous;
     plan_count--;
-    plan_bytes -= plan->bytes;
+    plan_bytes -= weight(plan);
 }
 
 struct mt_plan *mt_plan_cache_find(const void *address)
@@ -125,9 +135,24 @@ uint32_t mt_plan_cache_count(void)
     return plan_count;
 }
 
+// What isn't plans.
+static size_t rest_bytes(void)
+{
+    return word_count * MT_CODE_EXTRA_BYTES + entry_count * sizeof *table + mt_line_tables_bytes();
+}
+
 size_t mt_plan_cache_bytes(void)
 {
-    return plan_bytes;
+    return plan_bytes + rest_bytes();
+}
+
+// The plans' share. Of programs so large that the rest alone is too much, a quarter: without any
+// plans each call would make its own.
+static size_t plan_bytes_max(void)
+{
+    size_t rest = rest_bytes(), least = bytes_max / 4;
+
+    return rest < bytes_max - least ? bytes_max - rest : least;
 }
 
 void mt_plan_cache_renew(void)
@@ -172,10 +197,10 @@ static void pin(struct mt_plan *plan)
 }
 
 // Drop what was not used since the last time, then whatever is there, but for the newest plan,
-// until an eighth of the bound is free.
+// until an eighth of the plans' share is free.
 static void make_room(void)
 {
-    size_t wanted = bytes_max - bytes_max / 8;
+    size_t share = plan_bytes_max(), wanted = share - share / 8;
     const struct mt_plan *newest = last;
 
     look++;
@@ -200,15 +225,17 @@ static void destroy_word(void *pointer)
     struct mt_remains *remains = mt_plan_cache_remains(word);
 
     mt_line_tables_forget(mt_plan_cache_line_table(word));
+    if (plan)
+        mt_thread_forget_plan(plan);
+    mt_sharing_lock();
+    word_count--;
     if (remains)
         free_remains(remains);
-    if (!plan)
-        return;
-    mt_thread_forget_plan(plan);
-    mt_sharing_lock();
-    unlink_plan(plan);
+    if (plan)
+        unlink_plan(plan);
     mt_sharing_unlock();
-    mt_plan_destroy(plan);
+    if (plan)
+        mt_plan_destroy(plan);
 }
 
 enum mt_status mt_plan_cache_init(void)
@@ -222,6 +249,14 @@ void mt_plan_cache_configure(size_t new_bytes_max)
     bytes_max = MT_FREE_THREADED ? SIZE_MAX : new_bytes_max;
 }
 
+bool mt_plan_cache_set_word(PyCodeObject *code, uintptr_t word)
+{
+    bool is_new = !mt_code_extra_get(code), set = mt_code_extra_set(code, word);
+
+    word_count += is_new && set;
+    return set;
+}
+
 bool mt_plan_cache_add(struct mt_plan *plan)
 {
     uintptr_t word = mt_code_extra_get(plan->code);
@@ -231,7 +266,7 @@ bool mt_plan_cache_add(struct mt_plan *plan)
         mt_plan_defs_resume(plan, remains->code_id, remains->first_id);
         plan->watched = remains->watched;
     }
-    if (!mt_code_extra_set(plan->code, (uintptr_t)plan)) {
+    if (!mt_plan_cache_set_word(plan->code, (uintptr_t)plan)) {
         mt_plan_destroy(plan);
         return false;
     }
@@ -239,7 +274,7 @@ bool mt_plan_cache_add(struct mt_plan *plan)
     if (remains)
         free_remains(remains);
     append(plan);
-    if (plan_bytes > bytes_max)
+    if (plan_bytes > plan_bytes_max())
         make_room();
     return true;
 }

@@ -2,9 +2,12 @@
  *
  * A plan weighs about as much as its code object. So that a program of very many functions
  * doesn't pay for all that it ever called, plans that were not used lately are dropped once all
- * of them together outweigh the bound, and made again at the code's next call. What must outlast
- * a plan (its definitions' ids, whether the driver has events on in the code) stays behind as
- * its remains, 24 bytes. A plan that a thread is in is never dropped.
+ * that is kept with code objects outweighs the bound, and made again at the code's next call.
+ * What must outlast a plan (its definitions' ids, whether the driver has events on in the code)
+ * stays behind as its remains, 24 bytes. A plan that a thread is in is never dropped.
+ *
+ * What counts: plans, on 3.11 the tables of lines of their code and of other (line_tables.h),
+ * remains, and the words. The more code objects there are, the less is left for plans.
  *
  * A code object's slot holds one word: 0, never seen; odd, not traced (verdict.c says how long
  * that holds), with the number that line_tables.h has for it in the highest 16 bits; even, a
@@ -37,6 +40,9 @@ void mt_plan_cache_configure(size_t bytes_max);
 /* MT_NO_MEMORY or another reason when the interpreter has no slot for plans. */
 enum mt_status mt_plan_cache_init(void);
 
+/* Give the code its first word, or another. False: no memory. */
+bool mt_plan_cache_set_word(PyCodeObject *code, uintptr_t word);
+
 /* The plan in the code's word, or NULL; its remains, or NULL. */
 static inline struct mt_plan *mt_plan_cache_plan(uintptr_t word)
 {
@@ -67,7 +73,7 @@ void mt_plan_cache_each_plan(void (*each)(struct mt_plan *plan));
 /* The buffer is a new one: forget all ids of definitions. */
 void mt_plan_cache_renew(void);
 
-/* For tests: plans in memory, and their weight. */
+/* For tests: plans in memory, and what all that is kept weighs. */
 uint32_t mt_plan_cache_count(void);
 size_t mt_plan_cache_bytes(void);
 

@@ -7,7 +7,7 @@
 #include "memtrace.h"
 
 enum {
-    MT_PLAN_BYTES_DEFAULT = 5 << 19,
+    MT_PLAN_BYTES_DEFAULT = 4 << 20,
     MT_OVERHEAD_PERCENT_MIN = 105,
     MT_OVERHEAD_PERCENT_MAX = 100000,
 };

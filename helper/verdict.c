@@ -173,7 +173,7 @@ static void set_not_traced(PyCodeObject *code)
     word = mt_plan_cache_with_line_table(not_traced_word(code), mt_plan_cache_line_table(word));
     if (remains)
         remains->not_traced = mt_verdict.generation & INT32_MAX;
-    else if (!mt_code_extra_set(code, word))
+    else if (!mt_plan_cache_set_word(code, word))
         return;
     note_line_table(code);
 }

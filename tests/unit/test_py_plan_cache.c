@@ -52,8 +52,8 @@ static void begin(uint32_t plans)
     codes = py_eval("[compile(f'def f(a):\\n x = a\\n y = a\\n', f'{i:03}.py', 'exec').co_consts[0]"
                     " for i in range(64)]");
     mt_plan_cache_configure(SIZE_MAX);
-    size_t weight = add(CODES - 1)->bytes; // of each
-    mt_plan_cache_configure(weight * plans);
+    add(CODES - 1);
+    mt_plan_cache_configure(mt_plan_cache_bytes() * plans);
 }
 
 static void test_plans_within_the_bound_all_stay(void **state)
@@ -73,6 +73,19 @@ static void test_plans_beyond_the_bound_are_dropped(void **state)
         assert_non_null(plan_at(i));
     }
     assert_non_null(remains_at(0));
+}
+
+static void test_what_is_left_of_plans_takes_from_the_room_for_others(void **state)
+{
+    begin(16);
+    size_t bound = 16 * mt_plan_cache_bytes();
+    for (int i = 0; i < CODES - 1; i++)
+        add(i);
+    // An eighth may be free, and one plan too much.
+    assert_in_range(mt_plan_cache_bytes(), bound / 2, bound + bound / 16);
+    assert_in_range(mt_plan_cache_count(), 4, 14); // a quarter at least
+    Py_CLEAR(codes);
+    assert_int_equal(mt_plan_cache_bytes(), 0);
 }
 
 static void test_a_plan_in_use_stays_when_others_are_dropped(void **state)
@@ -191,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plans_within_the_bound_all_stay),
         cmocka_unit_test(test_plans_beyond_the_bound_are_dropped),
+        cmocka_unit_test(test_what_is_left_of_plans_takes_from_the_room_for_others),
         cmocka_unit_test(test_a_plan_in_use_stays_when_others_are_dropped),
         cmocka_unit_test(test_plans_that_a_thread_is_in_are_never_dropped),
         cmocka_unit_test(test_a_plan_made_again_goes_on_with_its_definitions),
