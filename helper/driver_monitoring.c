@@ -150,11 +150,20 @@ static int local_events(const struct mt_plan *plan)
     return event_bits[INSTRUCTION] | (plan->is_generator ? event_bits[PY_RETURN] : 0);
 }
 
+// Have a table of tools from now on, with ours in it.
+static void keep_tools(const struct hooks *hooks, struct mt_plan *plan, PyCodeObject *code)
+{
+    if (!hooks || hooks->tool_id < 0)
+        return;
+    mt_code_keep_instruction_tools(code, hooks->tool_id);
+    plan->has_tools = true;
+}
+
 static bool watch_plan(const struct hooks *hooks, struct mt_plan *plan, PyCodeObject *code)
 {
     if (!watch_code(hooks, code, local_events(plan)))
         return false;
-    mt_code_keep_instruction_tools(code);
+    keep_tools(hooks, plan, code);
     return true;
 }
 
@@ -313,8 +322,12 @@ static struct mt_plan *traced_plan(PyCodeObject *code)
 {
     struct mt_plan *plan = mt_verdict_plan(code);
 
-    if (plan && is_watched(plan))
+    if (plan && is_watched(plan)) {
+        // Its table went with an earlier plan. A tool that came since then may have made one.
+        if (!plan->has_tools)
+            keep_tools(find_hooks(PyThreadState_Get()->interp), plan, code);
         return plan;
+    }
     mt_code_restore_instruction_tools(code);
     if (!plan || !begin_watching(plan))
         return NULL;

@@ -230,7 +230,9 @@ static uint8_t known_tools(PyCodeObject *code, const uint8_t *tools)
     return known;
 }
 
-void mt_code_restore_instruction_tools(PyCodeObject *code)
+// Of those among `wanted` that have INSTRUCTION events, give back theirs to the ones that the table
+// names nowhere.
+static void restore_tools(PyCodeObject *code, uint8_t wanted)
 {
     _PyCoMonitoringData *data = code->_co_monitoring;
     uint8_t active = data ? data->active_monitors.tools[PY_MONITORING_EVENT_INSTRUCTION] : 0;
@@ -241,7 +243,7 @@ void mt_code_restore_instruction_tools(PyCodeObject *code)
     if (!data->per_instruction_tools)
         data->per_instruction_tools = PyMem_Calloc(1, (size_t)Py_SIZE(code));
     uint8_t *tools = data->per_instruction_tools;
-    uint8_t forgotten = tools ? active & (uint8_t)~known_tools(code, tools) : 0;
+    uint8_t forgotten = tools ? active & wanted & (uint8_t)~known_tools(code, tools) : 0;
     // Where such a tool has said DISABLE, the place is not instrumented any more.
     for (Py_ssize_t unit = 0; forgotten && unit < Py_SIZE(code); unit++) {
         if (is_instrumented(code, unit))
@@ -249,13 +251,43 @@ void mt_code_restore_instruction_tools(PyCodeObject *code)
     }
 }
 
-void mt_code_keep_instruction_tools(PyCodeObject *code)
+void mt_code_restore_instruction_tools(PyCodeObject *code)
 {
-    const _PyCoMonitoringData *data = code->_co_monitoring;
+    restore_tools(code, UINT8_MAX);
+}
 
-    // A table that is there has ours.
-    if (data && !data->per_instruction_tools)
-        mt_code_restore_instruction_tools(code);
+void mt_code_keep_instruction_tools(PyCodeObject *code, int tool)
+{
+    restore_tools(code, (uint8_t)(1 << tool));
+}
+
+void mt_code_drop_instruction_tools(PyCodeObject *code)
+{
+    _PyCoMonitoringData *data = code->_co_monitoring;
+    uint8_t active = data ? data->active_monitors.tools[PY_MONITORING_EVENT_INSTRUCTION] : 0;
+
+    // Of one tool alone the table says nothing that isn't known without it.
+    if (!active || active & (active - 1))
+        return;
+    PyMem_Free(data->per_instruction_tools);
+    data->per_instruction_tools = NULL;
+}
+
+bool mt_code_each_running(void (*each)(PyCodeObject *code))
+{
+    PyInterpreterState *interp = PyInterpreterState_Head();
+
+    if (interp != PyThreadState_Get()->interp || PyInterpreterState_Next(interp))
+        return false; // others may not be under this GIL
+    for (PyThreadState *tstate = PyInterpreterState_ThreadHead(interp); tstate;
+         tstate = PyThreadState_Next(tstate)) {
+        for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
+            PyCodeObject *code = mt_frame_code(frame);
+            if (code && !mt_code_is_shim(code))
+                each(code);
+        }
+    }
+    return true;
 }
 
 #endif

@@ -282,11 +282,16 @@ int mt_code_slot_count(PyCodeObject *code);
 PyObject *mt_code_slot_name(PyCodeObject *code, int slot);
 bool mt_code_slot_is_cell(PyCodeObject *code, int slot);
 
-#if MT_FREE_THREADED
-// That table can't be touched: other threads run the code.
+#if MT_FREE_THREADED || !MT_HAVE_MONITORING
+// There is no such table, or it can't be touched because other threads run the code.
 static inline void mt_code_restore_instruction_tools(PyCodeObject *code) {}
-static inline void mt_code_keep_instruction_tools(PyCodeObject *code) {}
-#elif MT_HAVE_MONITORING
+static inline void mt_code_keep_instruction_tools(PyCodeObject *code, int tool) {}
+static inline void mt_code_drop_instruction_tools(PyCodeObject *code) {}
+static inline bool mt_code_each_running(void (*each)(PyCodeObject *code))
+{
+    return false;
+}
+#else
 /* The interpreter's table of tools that have INSTRUCTION events of a code object, by place. Where
  * one tool has them it keeps none; and when a second one asks for any event of that code it makes
  * one without the first (seen on 3.12 to 3.15), which gets no INSTRUCTION events any more.
@@ -294,8 +299,16 @@ static inline void mt_code_keep_instruction_tools(PyCodeObject *code) {}
  * Before we ask for ours: give other tools back theirs. */
 void mt_code_restore_instruction_tools(PyCodeObject *code);
 
-/* After that: have a table, so that ours are in it when a second tool comes. */
-void mt_code_keep_instruction_tools(PyCodeObject *code);
+/* After that, and at the first call after a drop: have a table with ours (`tool` is our id), so that
+ * they are in it when a second tool comes. One that came since the drop has left them out. */
+void mt_code_keep_instruction_tools(PyCodeObject *code, int tool);
+
+/* Of code that no frame runs: give the table's memory back, if it is there for us alone. */
+void mt_code_drop_instruction_tools(PyCodeObject *code);
+
+/* Call `each` for the code of every frame that runs, several times if need be. False: it was not
+ * called, because there is more than one interpreter. */
+bool mt_code_each_running(void (*each)(PyCodeObject *code));
 #endif
 
 /* ---- the interpreter ----------------------------------------------------------------------- */

@@ -387,7 +387,8 @@ _Static_assert(sizeof(struct mt_slot) == 16, "slot is ABI");
  *     follow-fork=1
  *     max-overhead=200          per cent of the program's own CPU time that it may take when it
  *                               is recorded; 0, the default: as it comes
- *     plan-bytes=4194304        weight of what is kept with code objects (plan_cache.h)
+ *     plan-bytes=4194304        weight of what is kept with code objects (plan_cache.h); default
+ *                               by version
  *     break=NUMBER              begins a variable breakpoint (gdb's number); the lines below
  *     break-file=GLOB           up to the next break= belong to it
  *     break-module=GLOB

@@ -122,6 +122,7 @@ struct mt_plan {
     uint32_t pinned;     /* plan_cache.c: the look in which a thread was seen to be in it */
     uint16_t watched;    /* the monitoring driver's: number of the interpreter in which events are
                             on in this code, 0 none */
+    bool has_tools;      /* the monitoring driver's: see mt_code_keep_instruction_tools() */
     bool is_wide;        /* too many sites for site_at: mt_plan_find_wide() */
     bool traced;         /* (engine) */
     bool starts_threads; /* the code names start_new_thread (engine) */

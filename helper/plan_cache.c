@@ -168,7 +168,7 @@ void mt_plan_cache_renew(void)
 // ---- dropping ----------------------------------------------------------------------------------
 
 // Leave what must outlast the plan in its place. False: no room for that.
-static bool drop(struct mt_plan *plan)
+static bool drop(struct mt_plan *plan, bool runs_nowhere)
 {
     // No events, no ids; with events, all of them, so that two numbers say which.
     if (plan->first_id && !mt_plan_defs_complete(plan))
@@ -186,6 +186,8 @@ static bool drop(struct mt_plan *plan)
     };
     mt_code_extra_set(plan->code, word); // there is room
     mt_code_trim(plan->code);
+    if (runs_nowhere)
+        mt_code_drop_instruction_tools(plan->code);
     unlink_plan(plan);
     mt_plan_destroy(plan);
     return true;
@@ -194,6 +196,14 @@ static bool drop(struct mt_plan *plan)
 static void pin(struct mt_plan *plan)
 {
     plan->pinned = look;
+}
+
+static void pin_running(PyCodeObject *code)
+{
+    struct mt_plan *plan = mt_plan_cache_plan(mt_code_extra_get(code));
+
+    if (plan)
+        pin(plan);
 }
 
 // Drop what was not used since the last time, then whatever is there, but for the newest plan,
@@ -205,9 +215,10 @@ static void make_room(void)
 
     look++;
     mt_thread_each_plan(pin);
+    bool running_known = mt_code_each_running(pin_running);
     for (uint32_t left = 2 * plan_count; left && plan_bytes > wanted; left--) {
         struct mt_plan *plan = first;
-        if (plan == newest || plan->pinned == look || plan->used || !drop(plan)) {
+        if (plan == newest || plan->pinned == look || plan->used || !drop(plan, running_known)) {
             plan->used = false;
             unlink_plan(plan);
             append(plan);

@@ -7,10 +7,12 @@
 #include "memtrace.h"
 
 enum {
-    MT_PLAN_BYTES_DEFAULT = 4 << 20,
     MT_OVERHEAD_PERCENT_MIN = 105,
     MT_OVERHEAD_PERCENT_MAX = 100000,
 };
+
+/* As much as verdict.c finds right for the version. */
+#define MT_PLAN_BYTES_DEFAULT UINT32_MAX
 
 enum mt_verb { MT_VERB_INSTALL, MT_VERB_CHANGE, MT_VERB_REMOVE };
 

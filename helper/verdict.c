@@ -7,6 +7,7 @@
 #include "frame.h"
 #include "line_tables.h"
 #include "plan_cache.h"
+#include "request.h"
 #include "status.h"
 #include "thread.h"
 #include "value.h"
@@ -153,8 +154,14 @@ static void on_line_table_trimmed(PyCodeObject *code)
     set_line_table(code, 0);
 }
 
-void mt_verdict_configure(size_t bytes_max)
+// Such that 100,000 functions take less than 8 MiB, with what heaps lose to fragments. 3.11 loses
+// more.
+#define BYTES_MAX ((size_t)(MT_HAVE_MONITORING ? 6 : 5) << 20)
+
+void mt_verdict_configure(uint32_t plan_bytes)
 {
+    size_t bytes_max = plan_bytes == MT_PLAN_BYTES_DEFAULT ? BYTES_MAX : plan_bytes;
+
     mt_plan_cache_configure(bytes_max);
     mt_line_tables_configure(bytes_max, on_line_table_trimmed);
 }

@@ -29,8 +29,9 @@ enum mt_status mt_verdict_init(void);
 /* The same for another interpreter's code. False: it has none, and its code can't be recorded. */
 bool mt_verdict_cover(PyInterpreterState *interp);
 
-/* Bound what is kept with code objects (plan_cache.h, line_tables.h), from now on. */
-void mt_verdict_configure(size_t bytes_max);
+/* Bound what is kept with code objects (plan_cache.h, line_tables.h), from now on, as the request
+ * says. */
+void mt_verdict_configure(uint32_t plan_bytes);
 
 /* Every code object is judged anew: options or breakpoints changed. */
 void mt_verdict_expire(void);
