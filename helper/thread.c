@@ -91,8 +91,10 @@ void mt_thread_forget_plan(const struct mt_plan *plan)
 
 static void forget_plan(struct mt_thread *thread, const struct mt_plan *plan)
 {
-    if (thread->call.plan == plan)
+    if (thread->call.plan == plan) {
         forget_call(thread);
+        thread->call.plan = NULL; // mt_thread_each_plan() goes by it
+    }
     for (uint32_t i = 0; i < thread->call_count; i++) {
         if (thread->calls[i].plan == plan)
             thread->calls[i] = (struct mt_call){NULL, NULL, 0};

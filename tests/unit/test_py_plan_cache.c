@@ -122,6 +122,15 @@ static void test_plans_that_a_thread_is_in_are_never_dropped(void **state)
     thread->pending_count = 0;
 }
 
+static void test_no_thread_is_in_a_plan_that_died_with_its_code(void **state)
+{
+    begin(16);
+    struct mt_thread *thread = mt_thread_get();
+    thread->call.plan = add(0);
+    PyList_SetSlice(codes, 0, 1, NULL);
+    assert_null(thread->call.plan);
+}
+
 static void test_a_plan_made_again_goes_on_with_its_definitions(void **state)
 {
     begin(0);
@@ -207,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_what_is_left_of_plans_takes_from_the_room_for_others),
         cmocka_unit_test(test_a_plan_in_use_stays_when_others_are_dropped),
         cmocka_unit_test(test_plans_that_a_thread_is_in_are_never_dropped),
+        cmocka_unit_test(test_no_thread_is_in_a_plan_that_died_with_its_code),
         cmocka_unit_test(test_a_plan_made_again_goes_on_with_its_definitions),
         cmocka_unit_test(test_a_new_buffer_knows_no_old_definitions),
         cmocka_unit_test(test_remains_end_with_their_code),
