@@ -299,8 +299,8 @@ static inline bool mt_code_each_running(void (*each)(PyCodeObject *code))
  * Before we ask for ours: give other tools back theirs. */
 void mt_code_restore_instruction_tools(PyCodeObject *code);
 
-/* After that, and at the first call after a drop: have a table with ours (`tool` is our id), so that
- * they are in it when a second tool comes. One that came since the drop has left them out. */
+/* After that, and at the first call after a drop: have a table with ours (`tool` is our id), so
+ * that they are in it when a second tool comes. One that came since the drop has left them out. */
 void mt_code_keep_instruction_tools(PyCodeObject *code, int tool);
 
 /* Of code that no frame runs: give the table's memory back, if it is there for us alone. */

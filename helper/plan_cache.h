@@ -50,7 +50,7 @@ static inline struct mt_plan *mt_plan_cache_plan(uintptr_t word)
 }
 struct mt_remains *mt_plan_cache_remains(uintptr_t word);
 
-/* The number in the code's word, or in its remains, by which its table of lines is noted: 0 none. */
+/* The number in the code's word, or in its remains, by which line_tables.h knows it; 0: none. */
 uint16_t mt_plan_cache_line_table(uintptr_t word);
 uintptr_t mt_plan_cache_with_line_table(uintptr_t not_traced, uint16_t number);
 
