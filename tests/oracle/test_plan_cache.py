@@ -10,6 +10,7 @@ from pathlib import Path
 import harness
 import interpreters
 import pytest
+import test_tools
 from interpreters import Interpreter
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -25,6 +26,7 @@ NAMES = (
     "mutual_recursion",
 )
 GENERATED = 20
+MONITORING = [one for one in test_tools.USABLE if one.version >= test_tools.MONITORING]
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,9 @@ def test_dropped_plans_come_back_with_the_same_events(python: Interpreter) -> No
         assert found is None, f"{name}: {found}"
     found = harness.compare_generated(1, GENERATED, python.path, python.version)
     assert found is None, found
+
+
+@pytest.mark.parametrize("python", MONITORING, ids=str)
+def test_a_second_tool_and_dropped_plans(python: Interpreter) -> None:
+    """What the interpreter forgets of the first tool is repaired when the plan is made again."""
+    test_tools.test_a_tool_and_memtrace_leave_each_other_alone(python, "monitoring", "on-tool-end-off")
