@@ -77,6 +77,11 @@ void mt_name_string(struct mt_name *name, PyObject *string)
         return;
     }
     Py_ssize_t length = PyUnicode_GET_LENGTH(string);
+    const void *data = PyUnicode_DATA(string);
+    if (PyUnicode_IS_ASCII(string) && !memchr(data, 0, (size_t)length)) {
+        append(name, data, (size_t)length); /* as nearly all names are: its own UTF-8 */
+        length = 0;
+    }
     for (Py_ssize_t i = 0; i < length && !name->full; i++)
         append_character(name, PyUnicode_READ_CHAR(string, i));
     if (name->full)
