@@ -412,6 +412,14 @@ static bool target_matches(const struct watch *watch, const struct mt_watch_even
     return !event->key && !strcmp(watch->key_text, event->key_text);
 }
 
+// Is it known without Python that the condition doesn't hold? A few compares, which come before
+// everything dearer, since that is what becomes of nearly every event.
+static bool is_ruled_out(const struct watch *watch, const struct mt_watch_event *event)
+{
+    return watch->is_simple && mt_condition_holds(&watch->simple, event->old_object,
+                                                  event->new_object) == MT_FALSE;
+}
+
 bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
 {
     uint32_t version = watch_version;
@@ -420,7 +428,7 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
     ret->error[0] = '\0';
     for (uint32_t i = 0; i < watch_count && ret->count < MT_HIT_MAX; i++) {
         struct watch *watch = &watches[i];
-        if (!target_matches(watch, event) ||
+        if (!target_matches(watch, event) || is_ruled_out(watch, event) ||
             !applies_to_code(watch, event->plan->code, event->plan))
             continue;
         uint32_t number = watch->breakpoint->number;
