@@ -416,8 +416,8 @@ static bool target_matches(const struct watch *watch, const struct mt_watch_even
 // everything dearer, since that is what becomes of nearly every event.
 static bool is_ruled_out(const struct watch *watch, const struct mt_watch_event *event)
 {
-    return watch->is_simple && mt_condition_holds(&watch->simple, event->old_object,
-                                                  event->new_object) == MT_FALSE;
+    return watch->is_simple &&
+           mt_condition_holds(&watch->simple, event->old_object, event->new_object) == MT_FALSE;
 }
 
 bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
