@@ -1,8 +1,9 @@
 /* Driver for CPython 3.8 to 3.11: a C trace function with opcode events.
  *
  * Which frames. The interpreter asks the trace function at each call; a frame of traced code
- * is marked (f_trace_opcodes, no f_trace_lines) and reports each instruction from then on.
- * All others report nothing, or, where they ran already at install, their lines.
+ * is marked (f_trace_opcodes, no f_trace_lines) and reports each instruction from then on, or, where
+ * that is cheaper, its lines, and the instructions of those lines alone that need it
+ * (plan_stretch.h). All others report nothing, or, where they ran already at install, their lines.
  *
  * Which threads. A trace function is set per thread, and nobody tells of a new one.
  *
@@ -198,16 +199,26 @@ static void for_each_thread(PyInterpreterState *interp, each_thread *each, void 
         each(tstate, context);
 }
 
-// Ask for opcode events in the traced frames that a thread runs already.
+// What frames of this code are to report; NULL: it is not traced.
+static enum mt_trace trace_of(const struct mt_plan *plan)
+{
+    if (!plan)
+        return MT_TRACE_NOTHING;
+    return plan->stretches.unit_count && !plan->has_watch && !mt_throttle_on
+               ? MT_TRACE_LINES
+               : MT_TRACE_INSTRUCTIONS;
+}
+
+// Have the traced frames that a thread runs already report.
 static void mark_running_frames(PyThreadState *tstate)
 {
     PyFrameObject *object = mt_tstate_frame_object(tstate);
 
     while (object) {
         PyCodeObject *code = mt_frame_code(mt_frame_of_object(object));
-        bool traced = code && mt_verdict_plan(code);
-        if (traced || mt_trace_is_marked(object))
-            mt_trace_frame(object, traced);
+        enum mt_trace trace = trace_of(code ? mt_verdict_plan(code) : NULL);
+        if (trace != MT_TRACE_NOTHING || mt_trace_is_marked(object))
+            mt_trace_frame(object, trace);
         PyFrameObject *back = mt_frame_object_back(object);
         Py_DECREF(object);
         object = back;
@@ -219,7 +230,7 @@ static void unmark_running_frames(PyThreadState *tstate)
     for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
         PyFrameObject *object = mt_frame_object(frame);
         if (object && mt_trace_is_marked(object))
-            mt_trace_frame(object, false);
+            mt_trace_frame(object, MT_TRACE_NOTHING);
     }
 }
 
@@ -228,7 +239,7 @@ static void unmark_suspended(PyObject *object, void *context)
     PyFrameObject *frame = mt_generator_frame_object(object);
 
     if (frame && mt_trace_is_marked(frame))
-        mt_trace_frame(frame, false);
+        mt_trace_frame(frame, MT_TRACE_NOTHING);
 }
 
 // Nothing leads to suspended generators but the garbage collector.
@@ -350,6 +361,13 @@ static int look_later(void *unused)
     return 0;
 }
 
+// Another tool will see how the line goes on.
+static void forget_stretch(void)
+{
+    if (mt_thread_self != &mt_thread_none)
+        mt_thread_self->late.frame = NULL;
+}
+
 // Just before this thread's slot is set or cleared, by whomever.
 static void on_slot_change(PyThreadState *tstate)
 {
@@ -366,6 +384,7 @@ static void on_slot_change(PyThreadState *tstate)
         uint32_t cut = thread != &mt_thread_none ? mt_engine_interrupt(thread) : 0;
         mt_control->lost_foreign_tracer += cut ? cut : 1; // it was in a call at least
     } else {
+        forget_stretch();
         unmark_running_frames(tstate);
         unmark_generators(hooks);
     }
@@ -414,10 +433,18 @@ static void on_call(struct mt_thread *thread, struct hooks *hooks, PyFrameObject
         hooks->starting++;
         set_eval(hooks);
     }
+    thread->untraced_frame = plan ? NULL : frame;
     if (!plan)
         return;
-    mt_trace_frame(object, true);
+    mt_trace_frame(object, trace_of(plan));
     mt_engine_call(thread, frame, plan, !plan->is_generator || mt_frame_begins(frame), true);
+}
+
+// A generator yields, and stays marked. How it goes on is seen by its instructions.
+static void suspend(struct hooks *hooks, PyFrameObject *object)
+{
+    object->f_trace_opcodes = true;
+    hooks->generators_marked = true;
 }
 
 static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObject *object,
@@ -425,28 +452,69 @@ static void on_return(struct mt_thread *thread, struct hooks *hooks, PyFrameObje
 {
     bool suspended = !unwinds && mt_frame_yields(frame);
 
+    thread->untraced_frame = NULL;
     if (hooks->starting && mt_verdict_starts_threads(mt_frame_code(frame)))
         thread_began(hooks);
     if (MT_CALLS_SHARE_C_STACK && !mt_frame_back(frame))
         meet_next(hooks, PyThreadState_Get());
-    if (!object->f_trace_opcodes)
+    if (!mt_trace_is_marked(object))
         return;
     // Whoever sees the frame later finds it as it would be without us. A generator is marked
     // again when it resumes; not so where a delegated throw() resumes it without a CALL event
     // and no evaluation function sees that either.
     if (!suspended || !MT_CALLS_SHARE_C_STACK || hooks->held)
-        mt_trace_frame(object, false);
+        mt_trace_frame(object, MT_TRACE_NOTHING);
     else
-        hooks->generators_marked = true;
+        suspend(hooks, object);
     mt_engine_return(thread, frame, suspended);
 }
 
-// A frame that is not marked reports its lines: traced by options that came later? The
-// interpreter looks at the mark again right after this event, and reports the instruction.
-static void on_line(PyFrameObject *object, mt_frame *frame)
+// A line of the frame that thread->call is, with nothing unsettled, begins. The interpreter looks at
+// f_trace_opcodes right after this event, and reports the instruction if it is set.
+static inline void begin_line(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame,
+                              uint64_t place)
 {
-    if (mt_verdict_plan(mt_frame_code(frame)))
-        mt_trace_frame(object, true);
+    const struct mt_plan *plan = thread->call.plan;
+
+    if (thread->late.frame)
+        mt_store_late(thread);
+    uint64_t unit = place / 2;
+    uint32_t stretch = unit < plan->stretches.unit_count ? plan->stretches.at[unit]
+                                                         : MT_STRETCH_NONE;
+    object->f_trace_opcodes =
+        stretch == MT_STRETCH_NONE ||
+        (stretch >= MT_STRETCH_STORE &&
+         !mt_store_later(thread, frame, &plan->sites[stretch - MT_STRETCH_STORE]));
+}
+
+// A frame that is not marked reports its lines: traced by options that came later?
+static void on_line(struct mt_thread *thread, PyFrameObject *object, mt_frame *frame)
+{
+    PyCodeObject *code = mt_frame_code(frame);
+    enum mt_trace trace = trace_of(code ? mt_verdict_plan(code) : NULL);
+
+    thread->untraced_frame = trace == MT_TRACE_NOTHING ? frame : NULL;
+    if (trace != MT_TRACE_LINES || !mt_trace_is_marked(object)) {
+        if (trace != MT_TRACE_NOTHING)
+            mt_trace_frame(object, trace);
+        return;
+    }
+    if (thread->call.frame != frame && !mt_engine_enter(thread, frame))
+        return;
+    if (mt_thread_unsettled(thread, frame))
+        mt_pending_settle(thread, frame);
+    begin_line(thread, object, frame, mt_frame_place(frame, mt_code_start(code)));
+}
+
+// An event other than the next line of the frame whose line runs unseen: it has been left, or is
+// interrupted by a call, and the rest of it is to be seen.
+static void end_stretch(struct mt_thread *thread)
+{
+    PyFrameObject *object = mt_frame_object(thread->late.frame);
+
+    mt_store_late(thread);
+    if (object && mt_trace_is_marked(object))
+        object->f_trace_opcodes = true;
 }
 
 // The same under a limit of overhead. A frame whose code was found too costly stops reporting
@@ -457,7 +525,7 @@ static void on_opcode_throttled(struct mt_thread *thread, PyFrameObject *object,
 
     on_opcode(thread, frame);
     if (thread->call.frame == frame && !thread->call.plan)
-        mt_trace_frame(object, false);
+        mt_trace_frame(object, MT_TRACE_NOTHING);
     mt_throttle_end(began, thread->call.frame == frame ? thread->call.plan : NULL,
                     mt_frame_offset(frame));
 }
@@ -495,8 +563,10 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
         return 0; // there was no memory for it
     if (threads_appeared(hooks))
         cover_new_threads(hooks);
+    if (thread->late.frame && !(what == PyTrace_LINE && thread->late.frame == frame))
+        end_stretch(thread);
     switch (what) {
-    case PyTrace_LINE: on_line(object, frame); break;
+    case PyTrace_LINE: on_line(thread, object, frame); break;
     case PyTrace_OPCODE:
         if (mt_throttle_on)
             on_opcode_throttled(thread, object, frame);
@@ -510,7 +580,11 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
             on_call(thread, hooks, object, frame);
         break;
     case PyTrace_RETURN: on_return(thread, hooks, object, frame, argument == NULL); break;
-    case PyTrace_EXCEPTION: mt_pending_raise(thread, frame); break;
+    case PyTrace_EXCEPTION:
+        mt_pending_raise(thread, frame);
+        if (mt_trace_is_marked(object))
+            object->f_trace_opcodes = true; // its handler need not begin a line
+        break;
     }
     *error = saved_errno;
     return 0;
@@ -528,15 +602,29 @@ static __attribute__((noinline)) int on_site(struct mt_thread *thread, struct mt
     return mt_store_quick(thread, thread->quick_frame, site) ? 0 : on_site_other(thread, site);
 }
 
+static __attribute__((noinline)) int on_line_quick(struct mt_thread *thread, PyFrameObject *object)
+{
+    mt_frame *frame = thread->quick_frame;
+
+    begin_line(thread, object, frame, mt_frame_place(frame, thread->quick_start));
+    return 0;
+}
+
 static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *argument)
 {
     struct mt_thread *thread = mt_thread_self;
     mt_frame *frame = mt_frame_of_object(object);
 
-    // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
-    if (__builtin_expect(what != PyTrace_OPCODE || thread->quick_frame != frame ||
-                             threads_appeared(&first_hooks) || mt_interpreters_appeared(),
-                         0))
+    // Both frames are forgotten whenever recording stops or changes, and in a forked child.
+    if (__builtin_expect(threads_appeared(&first_hooks) || mt_interpreters_appeared(), 0))
+        return on_trace_other(object, what, argument);
+    if (__builtin_expect(thread->quick_frame != frame, 0))
+        return what == PyTrace_LINE && thread->untraced_frame == frame
+                   ? 0
+                   : on_trace_other(object, what, argument);
+    if (what == PyTrace_LINE && object->f_trace_lines == MT_LINES_FOR_US)
+        return on_line_quick(thread, object);
+    if (__builtin_expect(what != PyTrace_OPCODE, 0))
         return on_trace_other(object, what, argument);
     uint32_t index = mt_thread_quick_site(thread, mt_frame_place(frame, thread->quick_start));
     return index ? on_site(thread, &thread->call.plan->sites[index - 1]) : 0;
@@ -570,14 +658,16 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
 
     PyCodeObject *code = mt_frame_code(frame);
     bool before = mt_trace_enabled(tstate);
-    bool traced = code && mt_verdict_plan(code) && claim(hooks, tstate);
+    const struct mt_plan *plan = code ? mt_verdict_plan(code) : NULL;
+    if (plan && !claim(hooks, tstate))
+        plan = NULL;
     // A profiler, or another tracer, needs its events everywhere.
     bool others = tstate->c_profilefunc || is_foreign(tstate);
-    mt_trace_enable(tstate, traced || others, on_trace);
+    mt_trace_enable(tstate, plan || others, on_trace);
     // A generator that delegated a throw() resumes without a CALL event (gen_throw runs the
     // rest of its frame from behind the `yield from`).
-    if (traced && mt_frame_object(frame))
-        mt_trace_frame(mt_frame_object(frame), true);
+    if (plan && mt_frame_object(frame))
+        mt_trace_frame(mt_frame_object(frame), trace_of(plan));
     PyObject *result = mt_eval_call(next, tstate, frame, throw_flag);
     others = tstate->c_profilefunc || is_foreign(tstate);
     mt_trace_enable(tstate, mt_engine_on ? before || others : others, on_trace);

@@ -377,22 +377,32 @@ static inline PyFrameObject *mt_frame_object(mt_frame *frame)
 #endif
 }
 
-/* Ask for an event at each instruction of this frame, and for none at its lines. */
-static inline void mt_trace_frame(PyFrameObject *object, bool trace)
+/* What a frame is to report. Lines: at a line event it is decided, by f_trace_opcodes, whether the
+ * line's instructions are reported too; until then they are. */
+enum mt_trace { MT_TRACE_NOTHING, MT_TRACE_INSTRUCTIONS, MT_TRACE_LINES };
+
+/* f_trace_lines of a frame that reports lines to us: true for the interpreter, and for Python
+ * code that looks at it. */
+enum { MT_LINES_FOR_US = 2 };
+
+static inline void mt_trace_frame(PyFrameObject *object, enum mt_trace trace)
 {
-    object->f_trace_opcodes = trace;
-    object->f_trace_lines = !trace;
+    object->f_trace_opcodes = trace != MT_TRACE_NOTHING;
+    object->f_trace_lines = trace == MT_TRACE_NOTHING ? 1
+                            : trace == MT_TRACE_LINES ? MT_LINES_FOR_US
+                                                      : 0;
 #if PY_VERSION_HEX < 0x030a0000
     // The line that a traced frame is on: left as a frame has it that never was traced, because
     // the next tracer takes a resumed generator to come from there.
-    if (!trace && !object->f_trace)
+    if (trace == MT_TRACE_NOTHING && !object->f_trace)
         object->f_lineno = object->f_code->co_firstlineno;
 #endif
 }
 
 static inline bool mt_trace_is_marked(const PyFrameObject *object)
 {
-    return object->f_trace_opcodes && !object->f_trace_lines;
+    return object->f_trace_lines == MT_LINES_FOR_US ||
+           (object->f_trace_opcodes && !object->f_trace_lines);
 }
 
 /* The interpreter's frame evaluation function (PEP 523). MT_EVAL_FUNCTION defines `name`, to

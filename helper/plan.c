@@ -577,6 +577,42 @@ static uint32_t units_with_sites(const struct mt_planner *planner)
     return count;
 }
 
+/* What there is to see at an instruction with this site. */
+static struct mt_seen seen_at(const struct mt_planner *planner, const struct mt_draft *draft)
+{
+    const struct mt_site *site = &draft->site;
+    bool operates = site->op == MT_SITE_INPLACE || site->op == MT_SITE_CONCAT;
+    enum mt_interest interest = MT_INTEREST_ALL;
+
+    if (site->op == MT_SITE_STORE_FAST && !site->second && !site->restores)
+        interest = MT_INTEREST_STORE;
+    else if (operates && planner->drafts[site->partner].site.op == MT_SITE_STORE_FAST)
+        interest = MT_INTEREST_OPERATOR;
+    return (struct mt_seen){(uint8_t)interest, (uint16_t)draft->moved};
+}
+
+/* The plan's stretches, in a block of their own. */
+static void find_stretches(const struct mt_planner *planner, struct mt_stretches *ret)
+{
+    const struct mt_bytecode *bytecode = &planner->bytecode;
+    struct mt_seen *seen = MT_HAS_MONITORING ? NULL
+                                             : PyMem_RawCalloc(bytecode->count + 1, sizeof *seen);
+    uint32_t at = 0;
+
+    if (!seen)
+        return;
+    for (uint32_t i = 0; i < planner->draft_count; i++) {
+        const struct mt_draft *draft = &planner->drafts[i];
+        if (!has_own_unit(draft))
+            continue;
+        while (bytecode->instructions[at].unit < (uint32_t)draft->site.offset / 2)
+            at++;
+        seen[at] = seen_at(planner, draft);
+    }
+    mt_stretches_find(bytecode, seen, ret);
+    PyMem_RawFree(seen);
+}
+
 /* In the order of their alignment. */
 static void *take(char **cursor, size_t size)
 {
@@ -596,15 +632,26 @@ static struct mt_plan *assemble(struct mt_planner *planner, uint32_t qualname,
     size_t sites_size = site_count * sizeof(struct mt_site);
     size_t arguments_size = argument_count * sizeof(struct mt_argument);
     size_t site_at_size = unit_count * sizeof(uint16_t);
+    struct mt_stretches stretches = {NULL, 0};
+    if (!is_wide)
+        find_stretches(planner, &stretches);
+    size_t stretches_size = stretches.unit_count * sizeof *stretches.at;
     size_t bytes = sizeof(struct mt_plan) + sites_size + arguments_size + site_at_size +
-                   planner->strings_size;
+                   stretches_size + planner->strings_size;
     char *cursor = PyMem_RawCalloc(1, bytes);
-    if (!cursor)
+    if (!cursor) {
+        PyMem_RawFree(stretches.at);
         return NULL;
+    }
     struct mt_plan *plan = take(&cursor, sizeof(*plan));
     plan->sites = take(&cursor, sites_size);
     plan->arguments = take(&cursor, arguments_size);
     plan->site_at = take(&cursor, site_at_size);
+    plan->stretches.unit_count = stretches.unit_count;
+    plan->stretches.at = take(&cursor, stretches_size);
+    if (stretches_size)
+        memcpy(plan->stretches.at, stretches.at, stretches_size);
+    PyMem_RawFree(stretches.at);
     char *strings = memcpy(cursor, planner->strings, planner->strings_size);
 
     plan->code = planner->code;

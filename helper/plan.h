@@ -13,6 +13,7 @@
 #include <Python.h>
 #include <stdbool.h>
 #include "memtrace.h"
+#include "plan_stretch.h"
 
 enum mt_site_op {
     MT_SITE_STORE_FAST,
@@ -110,6 +111,8 @@ struct mt_plan {
     /* The monitoring driver's: a bit for each code unit whose event is wanted though it is no site
      * (NULL: none; freed with the plan). */
     uint8_t *after;
+    struct mt_stretches stretches;   /* up to 3.11: what can be seen by line events; freed with the
+                                      plan */
     struct mt_plan *next, *previous; /* plan_cache.c: its list */
     uint32_t def_id;                 /* MT_DEF_CODE id, 0 until the first event */
     uint32_t first_id; /* plan_defs.c: MT_DEF_SITE id of the first site; those of the others and

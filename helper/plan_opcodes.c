@@ -621,6 +621,72 @@ void mt_opcodes_deinit(struct mt_bytecode *bytecode)
     bytecode->handlers = NULL;
 }
 
+/* ---- ways ---------------------------------------------------------------------------- */
+
+#if PY_VERSION_HEX < 0x030C0000
+
+bool mt_opcodes_goes_on(const struct mt_instruction *instruction)
+{
+    switch (instruction->opcode) {
+        // Handlers are their targets.
+#ifdef SETUP_FINALLY
+    case SETUP_FINALLY:
+    case SETUP_WITH:
+    case SETUP_ASYNC_WITH:
+#endif
+    // They leave for a caller, and come back from one.
+    case YIELD_VALUE:
+#ifdef YIELD_FROM
+    case YIELD_FROM:
+#endif
+#ifdef SEND
+    case SEND:
+    case JUMP_BACKWARD_NO_INTERRUPT:
+#endif
+#ifdef RETURN_GENERATOR
+    case RETURN_GENERATOR:
+#endif
+#ifdef RESUME
+    case RESUME:
+#endif
+#ifdef GEN_START
+    case GEN_START:
+#endif
+        // 3.8: they jump to where the stack says.
+#ifdef CALL_FINALLY
+    case CALL_FINALLY:
+#endif
+#ifdef BEGIN_FINALLY
+    case BEGIN_FINALLY:
+#endif
+    // Exceptions that are raised again, without an event.
+    case RAISE_VARARGS:
+#ifdef RERAISE
+    case RERAISE:
+#endif
+#ifdef END_ASYNC_FOR
+    case END_ASYNC_FOR:
+#endif
+#ifdef CLEANUP_THROW
+    case CLEANUP_THROW:
+#endif
+        return false;
+    default: return instruction->action != MT_ACT_UNKNOWN;
+    }
+}
+
+bool mt_opcodes_only_jumps(const struct mt_instruction *instruction)
+{
+    return instruction->opcode == NOP || instruction->opcode == JUMP_FORWARD;
+}
+
+bool mt_opcodes_returns(const struct mt_instruction *instruction)
+{
+    return instruction->opcode == RETURN_VALUE;
+}
+
+#endif
+
 /* ---- effects --------------------------------------------------------------------------- */
 
 bool mt_opcodes_effect(const struct mt_instruction *instruction, bool jump, int64_t *ret)

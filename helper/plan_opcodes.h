@@ -118,6 +118,16 @@ int64_t mt_opcodes_pops(const struct mt_instruction *instruction);
 
 void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *ret);
 
+/* Up to 3.11, for plan_stretch.c. Does control go from the instruction to the next one, to its
+ * target, or to a handler, of which an EXCEPTION event tells, and nowhere else, and does it come
+ * from nowhere else? */
+bool mt_opcodes_goes_on(const struct mt_instruction *instruction);
+
+/* Does it nothing but go on, without a look at what other threads or signals want? */
+bool mt_opcodes_only_jumps(const struct mt_instruction *instruction);
+
+bool mt_opcodes_returns(const struct mt_instruction *instruction);
+
 /* The line of each instruction, asked for in ascending order of code units: O(1) amortised. */
 struct mt_lines {
     const uint8_t *cursor, *end;

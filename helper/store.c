@@ -459,3 +459,57 @@ void mt_store_site(struct mt_thread *thread, mt_frame *frame, struct mt_plan *pl
     case MT_SITE_CONTAINER: break;
     }
 }
+
+// ---- late stores ---------------------------------------------------------------------------------
+
+bool mt_store_later(struct mt_thread *thread, mt_frame *frame, struct mt_site *site)
+{
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&site->def_id, __ATOMIC_ACQUIRE);
+
+    if (site->muted)
+        return true;
+    if (site->plain != MT_PLAIN_LOCAL || !def_id)
+        return false;
+    PyObject *old_object = mt_frame_slot(frame, site->slot);
+    // Anything else could change, or die, before it is looked at.
+    if (!mt_value_scalar(old_object, &thread->late.old_value))
+        return false;
+    thread->late.frame = frame;
+    thread->late.plan = thread->call.plan;
+    thread->late.site = site;
+    thread->late.def_id = def_id;
+    thread->late.activation = thread->call.activation;
+    thread->late.old_object = old_object;
+    return true;
+}
+
+void mt_store_late_other(struct mt_thread *thread)
+{
+    const struct mt_late *late = &thread->late;
+    struct mt_scalar new_value;
+    PyObject *new_object = mt_frame_slot(late->frame, late->site->slot);
+    enum mt_kind kind = late->old_value.tag == MT_TAG_ABSENT ? MT_NEW : MT_MODIFIED;
+
+    if (!new_object)
+        return;
+    bool scalar = mt_value_scalar(new_object, &new_value);
+    if (scalar &&
+        (mt_value_scalars_equal(late->old_value, new_value) ||
+         mt_ring_append_scalars(&thread->ring, mt_clock_ns(), kind, late->def_id, late->activation,
+                                mt_scalar_none, late->old_value, new_value)))
+        return;
+    struct mt_value old_space, new_space;
+    old_space.tag = late->old_value.tag;
+    old_space.size = (uint16_t)mt_scalar_size(late->old_value);
+    memcpy(old_space.bytes, &late->old_value.bits, old_space.size);
+    struct mt_emission event = {
+        .record = {kind, 0, late->activation, &old_space,
+                   mt_emit_capture(new_object, late->site->redacted, &new_space), NULL},
+        .plan = late->plan,
+        .site = late->site,
+        .new_object = new_object,
+        .done = true,
+    };
+    mt_emit(thread, late->frame, &event);
+}

@@ -71,8 +71,9 @@ struct mt_thread *mt_thread_create(void)
 
 static void forget_call(struct mt_thread *thread)
 {
-    thread->call.frame = thread->quick_frame = NULL;
+    thread->call.frame = thread->quick_frame = thread->untraced_frame = NULL;
     thread->call_code = NULL;
+    thread->late.frame = NULL;
     thread->hit_frame = NULL;
     thread->unsettled = thread->pending_count != 0;
 }
@@ -99,6 +100,8 @@ static void forget_plan(struct mt_thread *thread, const struct mt_plan *plan)
         if (thread->calls[i].plan == plan)
             thread->calls[i] = (struct mt_call){NULL, NULL, 0};
     }
+    if (thread->late.plan == plan)
+        thread->late.frame = NULL;
     // What it still held is not given back here, where a code object is being destroyed.
     for (int i = 0; i < thread->pending_count; i++) {
         if (thread->pending[i].plan == plan) {
@@ -126,6 +129,8 @@ static void each_plan(struct mt_thread *thread, void (*each)(struct mt_plan *pla
         if (thread->calls[i].plan)
             each(thread->calls[i].plan);
     }
+    if (thread->late.frame)
+        each(thread->late.plan);
     for (int i = 0; i < thread->pending_count; i++) {
         if (thread->pending[i].plan)
             each(thread->pending[i].plan);

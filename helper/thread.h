@@ -54,6 +54,18 @@ struct mt_pending {
     struct mt_snapshot before;
 };
 
+/* A store to a local that is looked at before and after the line that it is in, rather than at its
+ * instruction (plan_stretch.h, settrace driver). */
+struct mt_late {
+    mt_frame *frame;      /* borrowed: lives as long as the entry; NULL: none */
+    struct mt_plan *plan; /* borrowed */
+    struct mt_site *site; /* borrowed, of the plan */
+    uint32_t def_id, activation;
+    /* Compared only: alive until the store, and still there if that is not come to. NULL: unbound. */
+    PyObject *old_object;
+    struct mt_scalar old_value;
+};
+
 struct mt_thread {
     struct mt_ring ring;
     /* The call that the last event was in: a cache over `calls` and the table of activations. */
@@ -68,6 +80,9 @@ struct mt_thread {
     const char *quick_sites; /* site_at; in bytes, as places are */
     uint64_t quick_bytes;    /* of site_at */
 
+    /* Frame of code that is not traced, whose lines need no look; NULL: not known (settrace). */
+    mt_frame *untraced_frame; /* borrowed, compared only */
+
     /* Traced calls that the thread is in, innermost last, where the driver sees them return
      * (settrace): array of MT_CALLS_MAX. Deeper ones are in the table of activations. */
     struct mt_call *calls;
@@ -76,6 +91,8 @@ struct mt_thread {
     struct mt_pending *pending; /* array of MT_PENDING_MAX */
     int pending_count;
     bool unsettled; /* pending_count or hit_frame: something waits for an outcome */
+
+    struct mt_late late;
 
     /* A breakpoint hit that is shown at the frame's next instruction, when the store is done. */
     mt_frame *hit_frame; /* borrowed, compared only; NULL: none */

@@ -43,7 +43,7 @@ C_HELPER_LAYERS: list[set[str]] = [
     {"plan", "value", "watch", "snapshot", "lookup", "filter", "activation", "code_words"},
     {"interpreter", "line_tables"},
     {"plan_names", "condition"},
-    {"plan_flow"},
+    {"plan_flow", "plan_stretch"},
     {"plan_opcodes"},
     {"ring", "defs", "frame", "tracer", "layout", "pyobject", "request", "compile"},
     {"guard"},

@@ -46,4 +46,6 @@ def test_dropped_plans_come_back_with_the_same_events(python: Interpreter) -> No
 @pytest.mark.parametrize("python", MONITORING, ids=str)
 def test_a_second_tool_and_dropped_plans(python: Interpreter) -> None:
     """What the interpreter forgets of the first tool is repaired when the plan is made again."""
-    test_tools.test_a_tool_and_memtrace_leave_each_other_alone(python, "monitoring", "on-tool-end-off")
+    test_tools.test_a_tool_and_memtrace_leave_each_other_alone(
+        python, "monitoring", "on-tool-end-off"
+    )

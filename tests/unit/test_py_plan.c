@@ -743,6 +743,82 @@ static void test_plan_mutes_all_prefixes_of_an_instruction(void **state)
     Py_DECREF(source);
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+
+/* Lines that begin a stretch: `3 x` stores to x, `4 -` has nothing to see. */
+static void describe_stretches(struct text *text, const struct mt_plan *plan)
+{
+    for (uint32_t unit = 0; unit < plan->stretches.unit_count; unit++) {
+        uint16_t stretch = plan->stretches.at[unit];
+        if (stretch != MT_STRETCH_NONE)
+            add(text, "%d %s\n", PyCode_Addr2Line(plan->code, 2 * (int)unit),
+                stretch == MT_STRETCH_EMPTY
+                    ? "-"
+                    : mt_site_name(&plan->sites[stretch - MT_STRETCH_STORE]));
+    }
+}
+
+static void check_stretches(const char *source, const char *expected, int line)
+{
+    static struct text text;
+    PyObject *code = compile_code(source, "f");
+    struct mt_plan *plan = plan_of(code);
+    text.size = 0;
+    text.bytes[0] = '\0';
+    describe_stretches(&text, plan);
+    if (strcmp(text.bytes, expected) != 0)
+        fail_msg("line %d: stretches of\n%s\nare\n%sand should be\n%s", line, source, text.bytes,
+                 expected);
+    mt_plan_destroy(plan);
+    Py_DECREF(code);
+}
+
+#define CHECK_STRETCHES(source, expected) check_stretches(source, expected, __LINE__)
+
+static void test_plan_has_lines_of_one_store_or_none_seen_as_a_whole(void **state)
+{
+    CHECK_STRETCHES("def f(a):\n"
+                    "  x = a * 2 + 1\n"
+                    "  if x > 3 and a or x < 2:\n"
+                    "    x += a\n"
+                    "  y = x if a else 2\n"
+                    "  return x + y - a\n",
+                    "2 x\n3 -\n4 x\n5 y\n6 -\n");
+}
+
+static void test_plan_has_other_lines_seen_by_their_instructions(void **state)
+{
+    // Two stores, an item, an attribute, a mutating method, code behind the store, a suspension.
+    CHECK_STRETCHES(
+        "def f(a, b):\n"
+        "  x, y = a, b\n"
+        "  a[0] = x\n"
+        "  a.b = y\n"
+        "  a.append(x)\n"
+        "  (z := a) + b\n"
+        "  c = yield b\n"
+        "  return a + b + a + b + a + b + a + b + a + b + a + b + a + b + a + b + a + b\n",
+        "8 -\n");
+}
+
+static void test_plan_has_a_line_seen_by_instructions_where_another_one_leads_into_it(void **state)
+{
+    // The first line goes on behind the second one, of which no line event tells.
+    CHECK_STRETCHES("def f(a, b):\n"
+                    "  x = (a if a > (\n"
+                    "    b) else b)\n"
+                    "  y = a + b + a + b + a + b + a + b + a + b + a + b + a + b + a + b + a\n"
+                    "  return y + a + b\n",
+                    "2 -\n3 -\n3 -\n2 x\n4 y\n5 -\n");
+}
+
+static void test_plan_has_no_stretches_where_instructions_are_as_cheap(void **state)
+{
+    CHECK_STRETCHES("def f(a):\n  a.b = 1\n  a.c = 2\n  return a\n", "");
+}
+
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -774,6 +850,12 @@ int main(void)
         cmocka_unit_test(test_plan_finds_no_site_that_is_muted),
         cmocka_unit_test(test_plan_mutes_operator_and_store_together_or_none),
         cmocka_unit_test(test_plan_mutes_all_prefixes_of_an_instruction),
+#if PY_VERSION_HEX < 0x030C0000
+        cmocka_unit_test(test_plan_has_lines_of_one_store_or_none_seen_as_a_whole),
+        cmocka_unit_test(test_plan_has_other_lines_seen_by_their_instructions),
+        cmocka_unit_test(test_plan_has_a_line_seen_by_instructions_where_another_one_leads_into_it),
+        cmocka_unit_test(test_plan_has_no_stretches_where_instructions_are_as_cheap),
+#endif
     };
     Py_Initialize();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
