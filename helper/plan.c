@@ -595,8 +595,8 @@ static struct mt_seen seen_at(const struct mt_planner *planner, const struct mt_
 static void find_stretches(const struct mt_planner *planner, struct mt_stretches *ret)
 {
     const struct mt_bytecode *bytecode = &planner->bytecode;
-    struct mt_seen *seen = MT_HAS_MONITORING ? NULL
-                                             : PyMem_RawCalloc(bytecode->count + 1, sizeof *seen);
+    struct mt_seen *seen = MT_HAVE_STRETCHES ? PyMem_RawCalloc(bytecode->count + 1, sizeof *seen)
+                                             : NULL;
     uint32_t at = 0;
 
     if (!seen)

@@ -111,8 +111,7 @@ struct mt_plan {
     /* The monitoring driver's: a bit for each code unit whose event is wanted though it is no site
      * (NULL: none; freed with the plan). */
     uint8_t *after;
-    struct mt_stretches stretches;   /* up to 3.11: what can be seen by line events; freed with the
-                                      plan */
+    struct mt_stretches stretches;   /* 3.10, 3.11: what can be seen by line events */
     struct mt_plan *next, *previous; /* plan_cache.c: its list */
     uint32_t def_id;                 /* MT_DEF_CODE id, 0 until the first event */
     uint32_t first_id; /* plan_defs.c: MT_DEF_SITE id of the first site; those of the others and

@@ -623,7 +623,7 @@ void mt_opcodes_deinit(struct mt_bytecode *bytecode)
 
 /* ---- ways ---------------------------------------------------------------------------- */
 
-#if PY_VERSION_HEX < 0x030C0000
+#if PY_VERSION_HEX >= 0x030A0000 && PY_VERSION_HEX < 0x030C0000
 
 bool mt_opcodes_goes_on(const struct mt_instruction *instruction)
 {
@@ -652,21 +652,10 @@ bool mt_opcodes_goes_on(const struct mt_instruction *instruction)
 #ifdef GEN_START
     case GEN_START:
 #endif
-        // 3.8: they jump to where the stack says.
-#ifdef CALL_FINALLY
-    case CALL_FINALLY:
-#endif
-#ifdef BEGIN_FINALLY
-    case BEGIN_FINALLY:
-#endif
     // Exceptions that are raised again, without an event.
     case RAISE_VARARGS:
-#ifdef RERAISE
     case RERAISE:
-#endif
-#ifdef END_ASYNC_FOR
     case END_ASYNC_FOR:
-#endif
 #ifdef CLEANUP_THROW
     case CLEANUP_THROW:
 #endif

@@ -118,7 +118,7 @@ int64_t mt_opcodes_pops(const struct mt_instruction *instruction);
 
 void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *ret);
 
-/* Up to 3.11, for plan_stretch.c. Does control go from the instruction to the next one, to its
+/* 3.10 and 3.11, for plan_stretch.c. Does control go from the instruction to the next one, to its
  * target, or to a handler, of which an EXCEPTION event tells, and nowhere else, and does it come
  * from nowhere else? */
 bool mt_opcodes_goes_on(const struct mt_instruction *instruction);

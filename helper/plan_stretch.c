@@ -3,7 +3,7 @@
 
 #include "plan_opcodes.h"
 
-#if PY_VERSION_HEX < 0x030c0000
+#if MT_HAVE_STRETCHES
 
 enum {
     MT_STRETCH_LENGTH_MAX = 256, /* instructions: keeps the work linear */
@@ -49,11 +49,7 @@ static bool is_told(const struct walk *walk, uint32_t i, uint32_t to)
 
     if (to < i)
         return lines[to] != -1;
-    if (to == i || lines[to] == -1 || lines[to] == lines[walk->begin])
-        return false;
-    // 3.10 compares the lines of the two (PEP 626); before it, a line has to be come to at its
-    // first instruction.
-    return PY_VERSION_HEX >= 0x030a0000 || to == 0 || lines[to] != lines[to - 1];
+    return to > i && lines[to] != -1 && lines[to] != lines[walk->begin];
 }
 
 // The stretch can be left from instruction `i`, for `to`. False: unseen.

@@ -1,12 +1,14 @@
 /* Stretches: what runs from one line event to the next (settrace driver).
  *
- * An event for each instruction is what recording costs most up to 3.11, and most lines don't
+ * An event for each instruction is what recording costs most on 3.10 and 3.11, and most lines don't
  * need it: nothing in them changes a variable, or they end in storing to a local, which can be
  * looked at before and after. This finds the lines of which that can be said for certain; where
  * a line can be left, entered or interrupted in any other way, each of its instructions is to be
  * seen. Reads decoded bytecode and nothing else. Needs the GIL.
  *
- * When there is a line event: maybe_call_line_trace() in CPython's Python/ceval.c, 3.8 to 3.11. */
+ * When there is a line event: maybe_call_line_trace() in CPython's Python/ceval.c, 3.10 and 3.11. Up
+ * to 3.9 a line event costs as much as the instruction events that it saves (measured); from 3.12 on
+ * there are events only where they are asked for (PEP 669). */
 #ifndef MT_PLAN_STRETCH_H
 #define MT_PLAN_STRETCH_H
 
@@ -15,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#define MT_HAVE_STRETCHES (PY_VERSION_HEX >= 0x030a0000 && PY_VERSION_HEX < 0x030c0000)
 
 struct mt_bytecode;
 
@@ -46,11 +50,10 @@ struct mt_stretches {
 
 /* The stretches of code, of whose instructions `seen` says what there is to see. None where seeing
  * every instruction is as cheap, or there is no memory. */
-#if PY_VERSION_HEX < 0x030c0000
+#if MT_HAVE_STRETCHES
 void mt_stretches_find(const struct mt_bytecode *bytecode, const struct mt_seen *seen,
                        struct mt_stretches *ret);
 #else
-// 3.12: events only where they are asked for (PEP 669).
 static inline void mt_stretches_find(const struct mt_bytecode *bytecode, const struct mt_seen *seen,
                                      struct mt_stretches *ret)
 {

@@ -55,7 +55,7 @@ struct mt_pending {
 };
 
 /* A store to a local that is looked at before and after the line that it is in, rather than at its
- * instruction (plan_stretch.h, settrace driver). */
+ * instruction (plan_stretch.h). */
 struct mt_late {
     mt_frame *frame;      /* borrowed: lives as long as the entry; NULL: none */
     struct mt_plan *plan; /* borrowed */

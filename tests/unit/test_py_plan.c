@@ -743,7 +743,7 @@ static void test_plan_mutes_all_prefixes_of_an_instruction(void **state)
     Py_DECREF(source);
 }
 
-#if PY_VERSION_HEX < 0x030C0000
+#if MT_HAVE_STRETCHES
 
 /* Lines that begin a stretch: `3 x` stores to x, `4 -` has nothing to see. */
 static void describe_stretches(struct text *text, const struct mt_plan *plan)
@@ -850,7 +850,7 @@ int main(void)
         cmocka_unit_test(test_plan_finds_no_site_that_is_muted),
         cmocka_unit_test(test_plan_mutes_operator_and_store_together_or_none),
         cmocka_unit_test(test_plan_mutes_all_prefixes_of_an_instruction),
-#if PY_VERSION_HEX < 0x030C0000
+#if MT_HAVE_STRETCHES
         cmocka_unit_test(test_plan_has_lines_of_one_store_or_none_seen_as_a_whole),
         cmocka_unit_test(test_plan_has_other_lines_seen_by_their_instructions),
         cmocka_unit_test(test_plan_has_a_line_seen_by_instructions_where_another_one_leads_into_it),
