@@ -104,12 +104,13 @@ class Elf:
     # ---- reading ---------------------------------------------------------------------
 
     def _dynamic(self) -> Dict[int, int]:
+        values: Dict[int, int] = {}
         for segment in self.segments:
-            if segment.kind == PT_DYNAMIC:
-                size = segment.file_size & -16
-                data = self.read(segment.address, size)
-                return dict(struct.iter_unpack("<QQ", data))  # each tag we use comes once
-        return {}
+            if segment.kind == PT_DYNAMIC and not values:
+                data = self.read(segment.address, segment.file_size & -16)
+                for tag, value in struct.iter_unpack("<QQ", data):
+                    values[tag] = value  # each tag that we use comes once
+        return values
 
     def _table(self, address: int, size: int) -> bytes:
         if size < 0 or size > _TABLE_MAX:

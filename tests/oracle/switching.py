@@ -50,11 +50,12 @@ def work(stop: threading.Event) -> None:
             items.append(text)
         recurse(30)
         table = {key: text * 2 for key, text in enumerate(items)}
+        kept = []
         try:
             raise KeyError(table)
         except KeyError as error:
-            kept = error
-        del kept
+            kept.append(error)
+        kept.clear()
 
 
 def check_nothing_is_left(frame) -> None:
