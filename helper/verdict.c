@@ -156,7 +156,7 @@ static void on_line_table_trimmed(PyCodeObject *code)
 
 // Such that 100,000 functions take less than 8 MiB, with what heaps lose to fragments. 3.11 loses
 // more.
-#define BYTES_MAX ((size_t)(MT_HAVE_MONITORING ? 12 : 9) << 19)
+#define BYTES_MAX ((size_t)(MT_HAVE_MONITORING ? 6 : 4) << 20)
 
 void mt_verdict_configure(uint32_t plan_bytes)
 {

@@ -36,6 +36,7 @@ from .unwind import Unwinder
 
 CALL_SECONDS = 5.0
 _SAFE_THREAD_SECONDS = 5.0
+_END_SECONDS = 2.0  # for a process that is ending to have ended
 _FRAMES_MAX = 256
 _THREADS_MAX = 256
 _MASK = (1 << 64) - 1
@@ -369,8 +370,10 @@ class Calls:
 
     def _look_for_end(self, in_the_call: bool) -> None:
         """After a call that failed. `in_the_call`: the called function was at fault."""
+        # A thread that runs, behind a call that is over, is on its way out with the process.
+        seconds = _END_SECONDS if _selected_runs() else 0
         try:
-            if not target.pid() or not procfs.is_alive(self.images.pid):
+            if not target.pid() or procfs.ends_within(self.images.pid, seconds):
                 raise MemtraceError(
                     "the process ended while memtrace worked in it", "continue: gdb says how"
                 )
@@ -404,6 +407,11 @@ class Calls:
             return
         with _discarded_interrupt():
             self.call(self.libc("getpid"))
+
+
+def _selected_runs() -> bool:
+    thread = gdb.selected_thread()
+    return thread is not None and thread.is_valid() and thread.is_running()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from typing import Dict, List, Optional
 
@@ -89,6 +90,16 @@ def is_alive(pid: int) -> bool:
         return status(pid).get("State", "Z")[0] not in "ZX"
     except OSError:
         return False
+
+
+def ends_within(pid: int, seconds: float) -> bool:
+    """Wait for a process to end, at most so long. Has it?"""
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def has_signal(fields: Dict[str, str], mask: str, number: int) -> bool:
