@@ -123,7 +123,7 @@ void mt_opcodes_call(const struct mt_instruction *instruction, struct mt_call *r
  * from nowhere else? */
 bool mt_opcodes_goes_on(const struct mt_instruction *instruction);
 
-/* Does it nothing but go on, without a look at what other threads or signals want? */
+/* Does it nothing but go on, and forward, without a look at what other threads or signals want? */
 bool mt_opcodes_only_jumps(const struct mt_instruction *instruction);
 
 bool mt_opcodes_returns(const struct mt_instruction *instruction);

@@ -60,13 +60,10 @@ static bool may_leave(const struct walk *walk, uint32_t i, uint32_t to)
 }
 
 // Behind the store nothing may run code, or let go of the GIL: it has happened, and isn't told yet.
-static bool may_follow_store(const struct mt_instruction *instruction, uint32_t i)
+static bool may_follow_store(const struct mt_instruction *instruction)
 {
-    bool jumps = instruction->target != MT_NO_TARGET;
-
     return instruction->action == MT_ACT_CONST || instruction->action == MT_ACT_LOAD_FAST ||
-           mt_opcodes_returns(instruction) ||
-           (mt_opcodes_only_jumps(instruction) && (!jumps || instruction->target > i));
+           mt_opcodes_returns(instruction) || mt_opcodes_only_jumps(instruction);
 }
 
 static bool note_interest(struct walk *walk, uint32_t i)
@@ -100,7 +97,7 @@ static bool go_through(struct walk *walk)
     for (uint32_t i = walk->begin; i < walk->end; i++) {
         const struct mt_instruction *instruction = instruction_at(walk->finder, i);
         if (!mt_opcodes_goes_on(instruction) ||
-            (walk->stretch != MT_STRETCH_EMPTY && !may_follow_store(instruction, i)) ||
+            (walk->stretch != MT_STRETCH_EMPTY && !may_follow_store(instruction)) ||
             !note_interest(walk, i) ||
             (instruction->target != MT_NO_TARGET && !take_jump(walk, i, instruction->target)))
             return false;

@@ -106,11 +106,15 @@ def test_its_threads_are_recorded(interpreter: Interpreter, tmp_path: Path) -> N
     )
 
 
+def skip_without_own_gil(interpreter: Interpreter) -> None:
+    if interpreter.version < (3, 12):
+        pytest.skip("before 3.12 no interpreter has a GIL of its own")
+
+
 def test_one_with_a_gil_of_its_own_is_counted_and_named(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
-    if interpreter.version < (3, 12):
-        pytest.skip("before 3.12 no interpreter has a GIL of its own")
+    skip_without_own_gil(interpreter)
     result = record(interpreter, "own_gil", tmp_path)
     assert result["events"] == []
     assert (result["interpreters"], result["lost"]) == (1, 2)
@@ -120,8 +124,7 @@ def test_one_with_a_gil_of_its_own_is_counted_and_named(
 def test_events_are_numbered_whatever_runs_under_another_gil(
     interpreter: Interpreter, tmp_path: Path
 ) -> None:
-    if interpreter.version < (3, 12):
-        pytest.skip("before 3.12 no interpreter has a GIL of its own")
+    skip_without_own_gil(interpreter)
     result = record(interpreter, "own_gil_at_once", tmp_path)
     of_loop = 1 + 1 + 3000 + 2999  # limit, total, number; adding 0 is no change
     assert len(result["events"]) == len(FIRST_RUN) + of_loop

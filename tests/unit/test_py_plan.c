@@ -110,22 +110,27 @@ static PyObject *compile_code(const char *source, const char *path)
     return code;
 }
 
-static void check_sites(const char *source, const char *path, const char *expected, int line)
+typedef void describe_plan(struct text *text, const struct mt_plan *plan);
+
+/* What `describer` says of the plan of the code at `path`; `what` that is. */
+static void check_plan(const char *source, const char *path, const char *what,
+                       describe_plan *describer, const char *expected, int line)
 {
     static struct text text;
     PyObject *code = compile_code(source, path);
     struct mt_plan *plan = plan_of(code);
     text.size = 0;
     text.bytes[0] = '\0';
-    describe(&text, plan);
+    describer(&text, plan);
     if (strcmp(text.bytes, expected) != 0)
-        fail_msg("line %d: sites of\n%s\nare\n%sand should be\n%s", line, source, text.bytes,
+        fail_msg("line %d: %s of\n%s\nare\n%sand should be\n%s", line, what, source, text.bytes,
                  expected);
     mt_plan_destroy(plan);
     Py_DECREF(code);
 }
 
-#define CHECK_SITES(source, path, expected) check_sites(source, path, expected, __LINE__)
+#define CHECK_SITES(source, path, expected) \
+    check_plan(source, path, "sites", describe, expected, __LINE__)
 
 /* ---- constructs -------------------------------------------------------------------------- */
 
@@ -758,22 +763,8 @@ static void describe_stretches(struct text *text, const struct mt_plan *plan)
     }
 }
 
-static void check_stretches(const char *source, const char *expected, int line)
-{
-    static struct text text;
-    PyObject *code = compile_code(source, "f");
-    struct mt_plan *plan = plan_of(code);
-    text.size = 0;
-    text.bytes[0] = '\0';
-    describe_stretches(&text, plan);
-    if (strcmp(text.bytes, expected) != 0)
-        fail_msg("line %d: stretches of\n%s\nare\n%sand should be\n%s", line, source, text.bytes,
-                 expected);
-    mt_plan_destroy(plan);
-    Py_DECREF(code);
-}
-
-#define CHECK_STRETCHES(source, expected) check_stretches(source, expected, __LINE__)
+#define CHECK_STRETCHES(source, expected) \
+    check_plan(source, "f", "stretches", describe_stretches, expected, __LINE__)
 
 static void test_plan_has_lines_of_one_store_or_none_seen_as_a_whole(void **state)
 {
