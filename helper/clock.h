@@ -9,8 +9,8 @@
 #include <x86intrin.h>
 #endif
 
-/* Look at the machine: is the time stamp counter the kernel's own clock source? Then it is
- * used as soon as its rate has been measured. Call once, before the first event. */
+/* Look at the machine: does the kernel keep time by the time stamp counter? Then we do too, as soon
+ * as its rate has been measured. Some 10 µs. Call once, before the first event. */
 void mt_clock_init(void);
 
 /* Now. Never goes back within a process, but for what two threads that run at once see of a
