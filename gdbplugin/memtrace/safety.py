@@ -18,12 +18,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import List, Optional, Sequence
+from typing import FrozenSet, List, Optional, Sequence
 
 # Allocators that replace malloc, and what watches it. Seen by file name.
 _ALLOCATORS = re.compile(r"lib(jemalloc|tcmalloc|mimalloc|asan|tsan|hoard|snmalloc)")
 _LOADER = re.compile(r"ld(-linux|-\d|64\.|\.so)")
 _LIBC = re.compile(r"lib(c|pthread|dl|rt)(-[\d.]+)?\.so")
+_ALIAS = re.compile(r"^__(libc_)?")
 
 # Functions of the C library that allocate, load, or have locks held while they wait.
 _UNSAFE = frozenset(
@@ -172,15 +173,21 @@ def _unsafe(run: List[Frame], start: int, total: int) -> str:
         return ""
     names = [name for frame in run for name in (frame.function, frame.called) if name]
     for name in names:
-        if name in _UNSAFE:
+        if _is_one_of(_UNSAFE, name):
             return f"is in {name}()"
     entry = run[-1].called or run[-1].function
-    if entry in _HARMLESS:
+    if _is_one_of(_HARMLESS, entry):
         return ""
     if start and start + len(run) == total:
         return ""  # where the C library started the thread or the program
-    if start == 0 and (run[0].function in _WAITS or run[0].called in _WAITS):
+    if start == 0 and any(_is_one_of(_WAITS, n) for n in (run[0].function, run[0].called)):
         return ""
     if not entry:
         return "is in an unknown function of the C library"
     return f"is in {entry}() of the C library" if start == 0 else ""
+
+
+def _is_one_of(functions: FrozenSet[str], name: str) -> bool:
+    """The C library exports many functions by more than one name: poll and __poll, malloc and
+    __libc_malloc. Which of them an address gives is chance."""
+    return name in functions or _ALIAS.sub("", name) in functions

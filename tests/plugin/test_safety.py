@@ -49,6 +49,13 @@ def test_a_futex_whose_owner_is_unknown_may_be_the_allocators() -> None:
     assert rank(libc(), libc(), python(), *BASE, syscall=202) == Rank.UNSAFE
 
 
+def test_a_function_is_known_by_any_of_its_names() -> None:
+    # Called through a pointer, as ctypes does: there is only the symbol that has the address.
+    assert rank(libc("__poll"), python(), *BASE, syscall=7) == Rank.WAITS
+    assert rank(libc("__libc_malloc"), python(), *BASE) == Rank.UNSAFE
+    assert rank(libc("memcpy"), libc("__fork"), python(), *BASE) == Rank.UNSAFE
+
+
 def test_bytecode_comes_before_native_code() -> None:
     assert rank(*BASE) == Rank.BYTECODE
     assert rank(python("PyLong_FromLong"), *BASE) == Rank.NATIVE

@@ -1,10 +1,11 @@
 """Is in one state of those in which somebody may attach, until it is told to finish; then
 prints "right" if everything came out as it should, else what did not.
 
-    attach_states.py sleep|bytecode|accept|select|join|lock|native|allocator|gil
+    attach_states.py sleep|bytecode|accept|select|join|lock|native|allocator|gil|held
 
 System calls are made by ctypes where Python would hide that one was cut short (EINTR). In
-accept, select, join and lock another thread computes meanwhile."""
+accept, select, join and lock another thread computes meanwhile. held has the path of a pipe
+behind it."""
 
 import ctypes
 import hashlib
@@ -157,6 +158,20 @@ def in_gil():
     say_ready()
     while not finish_is_due():
         check(re.match("(a+)+$", "a" * 21 + "b") is None, "matched")
+
+
+def in_held():
+    """As in_gil(), for as long as somebody likes: while nothing can be read from argv[2]."""
+
+    class Pollfd(ctypes.Structure):
+        _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("got", ctypes.c_short)]
+
+    gate = Pollfd(os.open(sys.argv[2], os.O_RDWR), 1, 0)
+    holds_the_gil = ctypes.PyDLL(None)
+    say_ready()
+    while not finish_is_due():
+        count = holds_the_gil.poll(ctypes.byref(gate), ctypes.c_ulong(1), -1)
+        check(count == 1, f"poll gave {count}")
 
 
 globals()["in_" + sys.argv[1]]()
