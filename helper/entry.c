@@ -6,10 +6,14 @@
  *   memtrace_open       makes system calls and registers a fork handler. No GIL.
  *   memtrace_serve      creates one detached thread with every signal blocked, and returns.
  *                       That thread waits for the GIL for as long as it takes, carries out
- *                       the request, gives the GIL back, calls memtrace_hook_done() and ends:
+ *                       the request, calls memtrace_hook_done(), gives the GIL back and ends:
  *                       no thread of ours stays, since a second thread changes what fork()
  *                       and unshare() do. Taking the GIL on the stopped thread instead would
  *                       deadlock, because its holder may wait for that very thread.
+ *                       gdb is told before the GIL is free, so that nothing of Python's runs
+ *                       under the request that it doesn't know to be in force: a breakpoint
+ *                       that is being set is not hit before it is there. (Without a GIL other
+ *                       threads do run on.)
  *   memtrace_serve_here carries out the request on the calling thread, which holds the GIL:
  *                       only where gdb knows that (entry of Py_RunMain, memtrace_hook_hit).
  *
@@ -84,12 +88,13 @@ static void *serve(void *unused)
     if (status == MT_OK) {
         PyGILState_STATE gil = PyGILState_Ensure();
         mt_service_carry_out();
+        memtrace_hook_done();
         PyGILState_Release(gil);
     } else {
         mt_control->status = status;
         __atomic_store_n(&mt_control->done_number, mt_control->request_number, __ATOMIC_RELEASE);
+        memtrace_hook_done();
     }
-    memtrace_hook_done();
     return NULL;
 }
 

@@ -130,6 +130,16 @@ static bool is_main_threads(const PyThreadState *tstate)
     return false;
 }
 
+// 3.15 gives each thread state a base frame, which runs nothing.
+static bool runs_python(PyThreadState *tstate)
+{
+    for (mt_frame *frame = mt_frame_current(tstate); frame; frame = mt_frame_back(frame)) {
+        if (mt_frame_code(frame))
+            return true;
+    }
+    return false;
+}
+
 static uint32_t count_threads(PyInterpreterState *interp)
 {
     const PyThreadState *self = PyThreadState_Get();
@@ -138,8 +148,7 @@ static uint32_t count_threads(PyInterpreterState *interp)
 
     for (PyThreadState *tstate = first; tstate; tstate = PyThreadState_Next(tstate)) {
         bool alone = tstate == first && !PyThreadState_Next(tstate);
-        threads += (tstate != self || mt_frame_current(tstate) || alone) &&
-                   !is_main_threads(tstate);
+        threads += (tstate != self || runs_python(tstate) || alone) && !is_main_threads(tstate);
     }
     return threads;
 }

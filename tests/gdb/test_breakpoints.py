@@ -274,6 +274,26 @@ def test_attached_process_stops_in_the_thread_of_the_change() -> None:
         assert target.finish() == "equal"
 
 
+def test_a_breakpoint_is_there_before_it_hits() -> None:
+    """The process must run for a moment so that the helper can be told. A hit in that moment would
+    be no stop of the `continue` that follows."""
+    with Target("keeps_gil.py") as target:
+        with GdbSession("-p", str(target.pid)) as gdb:
+            gdb.command("memtrace tbreak work:count")
+            said = gdb.command("memtrace on")
+            assert re.fullmatch("memtrace: recording .*, 1 thread, .*\n", said), said
+            for number in range(1, 4):
+                said = gdb.command("continue")
+                assert f"Temporary variable breakpoint {number}, keeps_gil.py:" in said, said
+                gdb.resume()
+                gdb.interrupt()  # where it stands at a hit it need not run
+                made = gdb.command("memtrace tbreak work:count")
+                assert made == f"Temporary variable breakpoint {number + 1}: count in work\n"
+            gdb.command("delete")
+            gdb.command("detach")
+        assert target.finish() == "right"
+
+
 def test_batch_stops_and_reports() -> None:
     result = launch_batch(
         BANK,
