@@ -45,6 +45,7 @@ enum mt_plain { MT_NOT_PLAIN = 0, MT_PLAIN_LOCAL, MT_PLAIN_ITEM };
 
 /* What fields of 24 bits can count; mt_plan_create() refuses code with more. */
 enum { MT_PLAN_SLOTS_MAX = 1 << 23, MT_PLAN_INSTRUCTIONS_MAX = 1 << 22 };
+enum { MT_PLAN_NEW = UINT8_MAX };
 
 /* Small: a program has very many. */
 struct mt_site {
@@ -130,7 +131,8 @@ struct mt_plan {
     bool starts_threads; /* the code names start_new_thread (engine) */
     bool has_watch;      /* a breakpoint is on one of its variables (engine) */
     bool is_generator;   /* generator, coroutine, async generator */
-    bool used;           /* plan_cache.c: asked for since it was last looked at there */
+    uint8_t idle;        /* plan_cache.c: 0 asked for since the last look there, 1 before that, …;
+                            MT_PLAN_NEW: made since, and not asked for */
     uint8_t thin;        /* of one call in 2^thin the arguments are recorded (throttle.c) */
 };
 

@@ -9,10 +9,13 @@
 #include "thread.h"
 
 enum { WORD_REMAINS = 2, WORD_NOT_TRACED = 1, LINE_TABLE_SHIFT = 48, FIRST_REMAINS = 1 << 12 };
+// Looks for plans to drop: a look comes when an eighth of the plans' share is new, so within 32
+// looks a program can call four times as much as there is room for, and come round.
+enum { IDLE_TOO_LONG = 32, IDLE_LONGEST = MT_PLAN_NEW - 1 };
 
 static size_t bytes_max;
 
-// All plans that code objects hold, the longest unused first, as far as known.
+// All plans that code objects hold, the oldest first.
 static struct mt_plan *first, *last;
 static uint32_t plan_count;
 static size_t plan_bytes;  // of the plans, and of what the interpreter keeps for tracing their code
@@ -206,23 +209,37 @@ static void pin_running(PyCodeObject *code)
         pin(plan);
 }
 
-// Drop what was not used since the last time, then whatever is there, but for the newest plan,
-// until an eighth of the plans' share is free.
+// Drop plans that nobody has asked for during so many looks, until no more than `wanted` is left.
+static void drop_idle(unsigned least, unsigned most, size_t wanted, bool running_known)
+{
+    const struct mt_plan *newest = last; // what room is made for
+
+    for (struct mt_plan *plan = first, *next; plan && plan_bytes > wanted; plan = next) {
+        next = plan->next;
+        if (plan->idle >= least && plan->idle <= most && plan != newest && plan->pinned != look)
+            drop(plan, running_known);
+    }
+}
+
+// Until an eighth of the plans' share is free. A program that calls more functions in turn than
+// there is room for would find none of its plans if the oldest always went, so the last eighth
+// is made anew again and again, and the others stay as long as they are of use.
 static void make_room(void)
 {
     size_t share = plan_bytes_max(), wanted = share - share / 8;
-    const struct mt_plan *newest = last;
 
     look++;
     mt_thread_each_plan(pin);
     bool running_known = mt_code_each_running(pin_running);
-    for (uint32_t left = 2 * plan_count; left && plan_bytes > wanted; left--) {
-        struct mt_plan *plan = first;
-        if (plan == newest || plan->pinned == look || plan->used || !drop(plan, running_known)) {
-            plan->used = false;
-            unlink_plan(plan);
-            append(plan);
-        }
+    for (struct mt_plan *plan = first; plan; plan = plan->next)
+        plan->idle += plan->idle < IDLE_LONGEST;
+    drop_idle(IDLE_TOO_LONG, IDLE_LONGEST, wanted, running_known);
+    drop_idle(MT_PLAN_NEW, MT_PLAN_NEW, wanted, running_known);
+    for (unsigned idle = IDLE_TOO_LONG / 2; idle && plan_bytes > wanted; idle /= 2)
+        drop_idle(idle, IDLE_LONGEST, wanted, running_known);
+    for (struct mt_plan *plan = first; plan; plan = plan->next) {
+        if (plan->idle == MT_PLAN_NEW)
+            plan->idle = 1;
     }
 }
 
@@ -284,6 +301,7 @@ bool mt_plan_cache_add(struct mt_plan *plan)
     mt_line_tables_forget(mt_plan_cache_line_table(word)); // it goes when the plan goes
     if (remains)
         free_remains(remains);
+    plan->idle = MT_PLAN_NEW;
     append(plan);
     if (plan_bytes > plan_bytes_max())
         make_room();

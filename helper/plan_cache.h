@@ -1,7 +1,7 @@
 /* Which plans are in memory, within a bound.
  *
  * A plan weighs about as much as its code object. So that a program of very many functions
- * doesn't pay for all that it ever called, plans that were not used lately are dropped once all
+ * doesn't pay for all that it ever called, plans that are not in use are dropped once all
  * that is kept with code objects outweighs the bound, and made again at the code's next call.
  * What must outlast a plan (its definitions' ids, whether the driver has events on in the code)
  * stays behind as its remains, 24 bytes. A plan that a thread is in is never dropped.

@@ -303,7 +303,7 @@ struct mt_plan *mt_verdict_plan(PyCodeObject *code)
 
     if (plan && plan->generation == mt_verdict.generation) {
         if (!MT_FREE_THREADED) // where no plan is dropped
-            plan->used = true;
+            plan->idle = 0;
         return plan->traced ? plan : NULL;
     }
     if (is_not_traced(word))

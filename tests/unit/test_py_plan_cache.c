@@ -93,10 +93,52 @@ static void test_a_plan_in_use_stays_when_others_are_dropped(void **state)
     begin(16);
     struct mt_plan *used = add(0);
     for (int i = 1; i < CODES - 1; i++) {
-        used->used = true;
+        used->idle = 0;
         add(i);
     }
     assert_ptr_equal(plan_at(0), used);
+}
+
+// As the engine does: the plan is asked for, or made.
+static bool call(int number)
+{
+    struct mt_plan *plan = plan_at(number);
+
+    if (plan)
+        plan->idle = 0;
+    else
+        add(number);
+    return plan;
+}
+
+static void
+test_of_more_functions_in_turn_than_there_is_room_for_most_keep_their_plans(void **state)
+{
+    begin(16);
+    int room = 0, kept = 0;
+    for (int round = 0; round < 10; round++) {
+        kept = 0;
+        for (int i = 0; i < 24; i++)
+            kept += call(i);
+        room = (int)mt_plan_cache_count();
+    }
+    assert_in_range(kept, room / 2, 24);
+}
+
+static void test_plans_go_that_nobody_asks_for_any_more(void **state)
+{
+    begin(16);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 8; i++)
+            call(i);
+    }
+    int kept = 0;
+    for (int round = 0; round < 40; round++) {
+        kept = 0;
+        for (int i = 20; i < 31; i++)
+            kept += call(i);
+    }
+    assert_int_equal(kept, 11);
 }
 
 static void test_plans_that_a_thread_is_in_are_never_dropped(void **state)
@@ -215,6 +257,9 @@ int main(void)
         cmocka_unit_test(test_plans_beyond_the_bound_are_dropped),
         cmocka_unit_test(test_what_is_left_of_plans_takes_from_the_room_for_others),
         cmocka_unit_test(test_a_plan_in_use_stays_when_others_are_dropped),
+        cmocka_unit_test(
+            test_of_more_functions_in_turn_than_there_is_room_for_most_keep_their_plans),
+        cmocka_unit_test(test_plans_go_that_nobody_asks_for_any_more),
         cmocka_unit_test(test_plans_that_a_thread_is_in_are_never_dropped),
         cmocka_unit_test(test_no_thread_is_in_a_plan_that_died_with_its_code),
         cmocka_unit_test(test_a_plan_made_again_goes_on_with_its_definitions),
