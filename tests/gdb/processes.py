@@ -7,6 +7,8 @@ from pathlib import Path
 
 from session import slowness
 
+READ, POLL = 0, 7  # system calls
+
 
 def status(pid: int) -> dict[str, str]:
     """/proc/PID/status."""
@@ -17,6 +19,18 @@ def status(pid: int) -> dict[str, str]:
 def thread_count(pid: int) -> int:
     """Number of its threads."""
     return int(status(pid)["Threads"])
+
+
+def thread_in_call(pid: int, number: int) -> int:
+    """The id of a thread that waits in a system call, by the call's number on x86-64, as soon as
+    there is one. The kernel gives nothing to wait on: look again."""
+    deadline = time.monotonic() + 60 * slowness()
+    while True:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            if (task / "syscall").read_text(encoding="ascii").startswith(f"{number} "):
+                return int(task.name)
+        assert time.monotonic() < deadline, f"no thread of {pid} is in system call {number}"
+        time.sleep(0.001)
 
 
 def assert_free(pid: int, threads: int) -> None:

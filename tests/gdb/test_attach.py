@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import statistics
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from processes import assert_free, changed_text, status, thread_count
+from processes import READ, assert_free, changed_text, status, thread_count, thread_in_call
 from session import GdbSession, build_directory, run_batch, slowness
 from targets import Target, interpreter
 
@@ -22,9 +23,13 @@ ARMED = "memtrace: armed: waits for Python's global lock (GIL)"
 STATES = ("sleep", "bytecode", "accept", "select", "join", "lock", "native", "allocator")
 
 
-def attach(gdb: GdbSession, pid: int) -> None:
+def attach(gdb: GdbSession, pid: int) -> float:
+    """Returns the seconds that it took."""
+    begin = time.monotonic()
     gdb.command(f"attach {pid}")
+    seconds = time.monotonic() - begin
     assert gdb.inferior_pid == pid, gdb.transcript()
+    return seconds
 
 
 def enter(gdb: GdbSession, pid: int) -> float:
@@ -140,9 +145,15 @@ def test_the_outcome_of_an_armed_request_is_told_at_the_next_stop(tmp_path: Path
 
 
 def test_an_idle_process_is_entered_in_a_third_of_a_second() -> None:
+    """On a machine on which it takes gdb no longer than 0.6 s to attach; else in half of that."""
     with Target("attach_states.py", "sleep") as target, GdbSession() as gdb:
-        seconds = [enter(gdb, target.pid) for _ in range(5)]
-        assert sorted(seconds)[2] < 0.3 * slowness(), seconds
+        attaching, entering = [], []
+        for _ in range(5):
+            attaching.append(attach(gdb, target.pid))
+            gdb.command("detach")
+            entering.append(enter(gdb, target.pid))
+        bound = max(0.3 * slowness(), statistics.median(attaching) / 2)
+        assert statistics.median(entering) < bound, (attaching, entering)
 
 
 def test_detach_leaves_it_recording_and_a_second_gdb_reads_the_same_events() -> None:
@@ -152,8 +163,11 @@ def test_detach_leaves_it_recording_and_a_second_gdb_reads_the_same_events() -> 
         ).check()
         assert "memtrace: recording" in first.stdout
         with GdbSession("-p", str(target.pid)) as gdb:
-            events = gdb.command("memtrace log --func tick --last 2")
-            assert "[tick:" in events, gdb.transcript()
+            deadline = time.monotonic() + 60 * slowness()
+            while "[tick:" not in gdb.command("memtrace log --func tick --last 2"):
+                assert time.monotonic() < deadline, gdb.transcript()
+                gdb.command("detach")
+                attach(gdb, target.pid)
             gdb.command("detach")
             gdb.command(f"attach {target.pid}")
             assert "memtrace: off" in gdb.command("memtrace off")
@@ -176,12 +190,6 @@ def test_frames_that_already_run_are_covered_from_their_next_store_on() -> None:
         assert target.finish() == "right"
 
 
-def reading_thread(pid: int) -> int:
-    """The thread that waits in read()."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return next(int(t.name) for t in tasks if (t / "syscall").read_text().startswith("0 "))
-
-
 def select_thread(gdb: GdbSession, tid: int) -> None:
     """By its kernel id: gdb 13 numbers threads in another order than 16 does."""
     numbers = "{t.ptid[1]: t.num for t in gdb.selected_inferior().threads()}"
@@ -202,12 +210,13 @@ def test_gdb_is_as_it_was() -> None:
         "python print(gdb.selected_thread().ptid)",
     )
     with Target("attach_states.py", "accept") as target:
+        # One that stays where it stands, and is not the first.
+        reading = thread_in_call(target.pid, READ)
         with GdbSession("-p", str(target.pid)) as gdb:
             gdb.command("set scheduler-locking step")
             gdb.command("handle SIGUSR1 stop print nopass")
             gdb.command("break abort")
-            # One that stays where it stands, and is not the first.
-            select_thread(gdb, reading_thread(target.pid))
+            select_thread(gdb, reading)
             gdb.command("frame 1")
             before = [gdb.command(text) for text in look]
             assert "recording" in gdb.command("memtrace on")
@@ -313,26 +322,29 @@ def test_an_interrupt_that_came_too_late_is_taken_back() -> None:
 
 
 GOES_WRONG = """
-#include <stdio.h>
-#include <string.h>
+#define _GNU_SOURCE
+#include <sys/mman.h>
 #include <unistd.h>
+
+static volatile int in_the_middle;
+
+/* Instead of the C library's, by which the helper makes its buffer when gdb calls it: does not
+ * return, so that the program goes wrong before memtrace is through, however slow its thread is. */
+int memfd_create(const char *name, unsigned int flags)
+{
+    in_the_middle = 1;
+    for (;;)
+        pause();
+}
+
 /* The program's own work, as far as it matters here: it goes wrong at a bad moment. */
 void go_wrong(int crash)
 {
-    char line[4096];
-
-    for (;;) {
-        FILE *maps = fopen("/proc/self/maps", "r");
-        while (maps && fgets(line, sizeof line, maps)) {
-            if (!strstr(line, "/memtrace-cpython-"))
-                continue;
-            if (crash)
-                *(volatile int *)16 = 0;
-            _exit(3);
-        }
-        if (maps)
-            fclose(maps);
-    }
+    while (!in_the_middle)
+        ; /* no system call: memtrace would as soon enter this thread */
+    if (crash)
+        *(volatile int *)16 = 0;
+    _exit(3);
 }
 """
 
@@ -345,8 +357,13 @@ def library_that_goes_wrong(tmp_path: Path) -> str:
     return str(library)
 
 
+def going_wrong(library: str, how: str) -> Target:
+    return Target("crashes.py", library, how, environment={"LD_PRELOAD": library})
+
+
 def test_a_crash_in_the_middle_is_called_a_crash(library_that_goes_wrong: str) -> None:
-    with Target("crashes.py", library_that_goes_wrong, "crash") as target:
+    with going_wrong(library_that_goes_wrong, "crash") as target:
+        thread_in_call(target.pid, READ)  # where memtrace finds it safe to enter
         with GdbSession("-p", str(target.pid)) as gdb:
             said = gdb.command("memtrace on")
             refusal = r"^memtrace: the process received SIGSEGV in thread \d+ \(LWP \d+\)"
@@ -359,7 +376,8 @@ def test_a_crash_in_the_middle_is_called_a_crash(library_that_goes_wrong: str) -
 
 
 def test_an_end_in_the_middle_is_called_an_end(library_that_goes_wrong: str) -> None:
-    with Target("crashes.py", library_that_goes_wrong, "end") as target:
+    with going_wrong(library_that_goes_wrong, "end") as target:
+        thread_in_call(target.pid, READ)
         with GdbSession("-p", str(target.pid)) as gdb:
             said = gdb.command("memtrace on")
             assert re.search(r"^memtrace: the process (has )?ended", said, re.M), said

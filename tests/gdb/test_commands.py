@@ -111,7 +111,7 @@ def test_log_follow_shows_new_events_until_interrupted() -> None:
     with Target("ticks.py") as target:
         run_batch("-p", str(target.pid), commands=["memtrace on", "detach"]).check()
         with GdbSession("-p", str(target.pid)) as gdb:
-            gdb.send("memtrace log --follow --last 1")
+            gdb.send("memtrace log --follow --kind modified --last 1")
             gdb.expect(r"^\[.*:\d+\] MODIFIED .*$")
             gdb.interrupt()
             gdb.command("detach")

@@ -113,7 +113,13 @@ def kernel_core(directory: Path) -> Path:
         run_batch(
             "-p",
             str(target.pid),
-            commands=["memtrace on", "memtrace tbreak tick:count", "continue", "detach"],
+            commands=[
+                "memtrace on",
+                "memtrace break tick:count",
+                *["continue"] * 3,  # three events at least
+                "delete",
+                "detach",
+            ],
         ).check()
         target.kill(6)
         found = list(directory.glob("core*"))

@@ -1,7 +1,7 @@
-"""A thread that crashes (SIGSEGV), or ends the process, as soon as a memtrace helper is mapped:
-in the middle of `memtrace on`.
+"""A thread that crashes (SIGSEGV), or ends the process, in the middle of `memtrace on`: when the
+helper makes its buffer.
 
-    crashes.py LIBRARY crash|end     its go_wrong() does it"""
+    crashes.py LIBRARY crash|end     its go_wrong() does it; preloaded, it knows the moment"""
 
 import ctypes
 import os
