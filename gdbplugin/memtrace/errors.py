@@ -22,6 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _failed = False
 _gdb_exit_code = 0
+_leaves = False  # see leave_before_exit()
 
 
 class MemtraceError(Exception):
@@ -116,11 +117,15 @@ def watch_exit() -> None:
     that gdb or `quit N` gives stays."""
     import gdb
 
-    if not is_batch(gdb_arguments()):
-        return
     if hasattr(gdb.events, "gdb_exiting"):  # gdb 12
         gdb.events.gdb_exiting.connect(_remember_exit_code)
-    atexit.register(_exit_with_failure)
+    atexit.register(_leave)
+
+
+def leave_before_exit() -> None:
+    """gdb is exiting: have it skip the end of its own that comes after Python's."""
+    global _leaves
+    _leaves = True
 
 
 def _remember_exit_code(event: Any) -> None:
@@ -128,14 +133,15 @@ def _remember_exit_code(event: Any) -> None:
     _gdb_exit_code = event.exit_code
 
 
-def _exit_with_failure() -> None:
+def _leave() -> None:
     """gdb finalizes Python as the last thing before exit(): inferiors are detached or killed
     and histories written by then, so leaving at once skips nothing but stdio's buffers."""
-    if not _failed or _gdb_exit_code:
+    fails = _failed and not _gdb_exit_code and is_batch(gdb_arguments())
+    if not fails and not _leaves:
         return
     import ctypes
 
     sys.stdout.flush()
     sys.stderr.flush()
     ctypes.CDLL(None).fflush(None)
-    os._exit(1)
+    os._exit(1 if fails else _gdb_exit_code)

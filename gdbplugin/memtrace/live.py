@@ -14,11 +14,11 @@ import functools
 import signal
 import threading
 import time
-from typing import Any, List, Optional
+from typing import Any, Callable, List, Optional
 
 import gdb
 
-from . import inject, session
+from . import errors, inject, session
 from .errors import MemtraceError
 from .follow import Follower
 from .options import options
@@ -41,7 +41,6 @@ class _Live:
         self._lines: List[str] = []
         self._waiting = 0  # characters in _lines
         self._order = threading.Lock()  # around "look and append": keeps the order
-        self._posted = self._done = 0  # posts to gdb's event loop, by number
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="memtrace-live", daemon=True)
         # gdb's signals belong to its main thread.
@@ -57,23 +56,9 @@ class _Live:
             if self._waiting < BACKLOG_CHARACTERS:
                 self._look(final=False)
             overdue = time.monotonic() - posted_at > OVERDUE_SECONDS
-            if overdue if self._posted != self._done else self._waiting:
+            if overdue if _posted != _done else self._waiting:
                 posted_at = time.monotonic()
-                self._posted += 1
-                gdb.post_event(functools.partial(self._on_post, self._posted))
-
-    def _on_post(self, number: int) -> None:
-        """Main thread, from gdb's event loop. gdb gives a ^C that comes while Python runs to
-        Python, and forgets it when it ends what was posted: then it is done here, or, where
-        not even the first line of this was reached, with the next one."""
-        interrupted = number != self._done + 1
-        try:
-            self.show()
-        except KeyboardInterrupt:
-            interrupted = True
-        self._done = number
-        if interrupted:
-            _interrupt()
+                post(self.show)
 
     def _look(self, final: bool) -> None:
         with self._order:
@@ -106,6 +91,32 @@ class _Live:
         self._end.set()
         self._thread.join()
         self._follower.close()
+
+
+# Posts to gdb's event loop, by number. One thread at a time posts.
+_posted = _done = 0
+
+
+def post(action: Callable[[], None]) -> None:
+    """Have gdb's event loop carry out something, in the main thread."""
+    global _posted
+    _posted += 1
+    gdb.post_event(functools.partial(_on_post, _posted, action))
+
+
+def _on_post(number: int, action: Callable[[], None]) -> None:
+    """Main thread, from gdb's event loop. gdb gives a ^C that comes while Python runs to Python,
+    and forgets it when it ends what was posted: then it is done here, or, where not even the
+    first line of this was reached, with the next one."""
+    global _done
+    interrupted = number != _done + 1
+    try:
+        action()
+    except KeyboardInterrupt:
+        interrupted = True
+    _done = number
+    if interrupted:
+        _interrupt()
 
 
 def _interrupt() -> None:
@@ -189,6 +200,10 @@ def _on_gdb_exiting(event: Any) -> None:
     if _live is not None:
         ended, _live = _live, None
         ended.close()
+    # One that came behind the last command of -batch. gdb 13 forgets it when Python has ended, and
+    # crashes then: it holds a Python object.
+    if _posted != _done:
+        errors.leave_before_exit()
 
 
 def connect() -> None:

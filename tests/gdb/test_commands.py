@@ -271,6 +271,12 @@ def test_live_prints_while_an_attached_process_runs() -> None:
         assert target.finish() == "equal"
 
 
+def test_gdb_ends_well_when_lines_come_behind_its_last_command() -> None:
+    behind = "python import memtrace.live; memtrace.live.post(print)"
+    run_batch(commands=[behind]).check()
+    assert run_batch(commands=[behind, "quit 5"]).returncode == 5
+
+
 # ---- info, set, show, help, completion ---------------------------------------------------------
 
 
