@@ -19,6 +19,7 @@ from . import (
     attached,
     figures,
     growth,
+    instructions,
     interpreters,
     observers,
     peers,
@@ -31,6 +32,8 @@ from .jobs import Jobs
 
 _ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("programs", "start", "memory", "gdb", "growth", "peers")
+# Takes long, and isn't about time: only where it is asked for.
+MORE_PARTS = ("instructions",)
 # memtrace's modes that say something about a program that is no tight loop.
 PROGRAM_MODES = (
     "full",
@@ -112,6 +115,7 @@ class Bench:
             "programs": [],
             "peers": [],
             "growth": [],
+            "instructions": [],
             "start": [],
             "memory": [],
             "event_size": [],
@@ -326,12 +330,28 @@ class Bench:
         found = self._run(what, interpreter, job, self._plan.peer_bound) or {}
         return self._rows(found, row, "peer", [kind.name])[0]
 
+    def instructions(self) -> None:
+        """Machine instructions of the tight loops, by function, on every interpreter."""
+        if not instructions.is_there():
+            self.result["left_out"].append(f"instructions: {instructions.WHY_NOT}")
+            return
+        for interpreter in self._found:
+            paths = self._paths(interpreter)
+            floor = observers.FLOOR_MONITORS if interpreter.monitors else observers.FLOOR_TRACES
+            for mode in (observers.UNTRACED, floor, "full", "--only nothing"):
+                what = f"instructions, {mode}"
+                print(f"{what}, {interpreter.version}", file=sys.stderr, flush=True)
+                job = {"kind": "instructions", "program": "loops", "mode": mode, "paths": paths}
+                found = instructions.measure(self._jobs, self._options.out, interpreter, job)
+                row = {"interpreter": interpreter.version, "mode": mode}
+                self.result["instructions"].append({**row, **found})
+
     def run(self) -> None:
         """Everything that was asked for."""
         parts = self._options.parts
         if "programs" in parts and "loops" in self._options.programs:
             self.loops()
-        for name in ("memory", "start", "gdb", "growth", "peers", "programs"):
+        for name in ("memory", "start", "gdb", "growth", "peers", "programs", "instructions"):
             if name in parts:
                 getattr(self, name)()
 
@@ -388,9 +408,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--parts",
-        type=lambda text: _names(PARTS, text),
+        type=lambda text: _names(PARTS + MORE_PARTS, text),
         default=list(PARTS),
-        help="with commas: " + ", ".join(PARTS),
+        help="with commas: " + ", ".join(PARTS) + " (these unless given), " + ", ".join(MORE_PARTS),
     )
     options = parser.parse_args(arguments)
     options.out, options.lib = options.out.resolve(), options.lib.resolve()

@@ -54,6 +54,25 @@ def program(job):
     return {"pairs": pairs, "failures": failures, "losses": losses}
 
 
+def instructions(job):
+    """A program in one mode, some runs; whoever counts knows what it cost."""
+    subject = Program(job["program"], small=True)
+    observer = {floor.name: floor for floor in observers.floors()}.get(job["mode"])
+    if not observer and job["mode"] != observers.UNTRACED:
+        observer = observers.memtrace(job["mode"], Helper(job["lib"]))
+    run = observer.start(subject) if observer else subject.run
+    run()  # first sight
+    if observer:
+        observer.events()
+    for _ in range(job["runs"]):
+        run()
+    if not observer:
+        return {"events": 0}
+    events = observer.events()
+    observer.stop()
+    return {"events": events}
+
+
 def peer(job):
     """One program, small, under one tracer written in Python."""
     subject = Program(job["program"], small=True)
@@ -181,7 +200,7 @@ def await_gdb(job):
 
 KINDS = {
     function.__name__: function
-    for function in (program, peer, series, start, memory, event_size, await_gdb)
+    for function in (program, peer, instructions, series, start, memory, event_size, await_gdb)
 }
 
 

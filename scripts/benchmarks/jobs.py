@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from .interpreters import Interpreter
 
@@ -43,9 +43,17 @@ class Jobs:
         kept["PYTHONHASHSEED"] = "0"
         return kept
 
-    def run(self, interpreter: Interpreter, job: dict[str, Any], bound: float) -> dict[str, Any]:
-        """The result of a job, or {"error": why}. `bound`: seconds until it is ended."""
+    def run(
+        self,
+        interpreter: Interpreter,
+        job: dict[str, Any],
+        bound: float,
+        prefix: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The result of a job, or {"error": why}. `bound`: seconds until it is ended. `prefix`:
+        what the child runs under."""
         command, result_file = self.command(interpreter, job)
+        command = [*prefix, *command]
         log = self._work / "child.log"
         with log.open("w") as output:
             try:

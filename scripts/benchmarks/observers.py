@@ -79,6 +79,7 @@ _MODES = {
     "break, condition false": _break_false,
 }
 MODES = tuple(_MODES)
+UNTRACED = "untraced"
 
 
 def memtrace(mode, helper):
@@ -87,6 +88,10 @@ def memtrace(mode, helper):
 
 
 # ---- floors ----------------------------------------------------------------------------------
+
+
+FLOOR_TRACES = "floor: C settrace, opcodes"
+FLOOR_MONITORS = "floor: C stores recorded"
 
 
 class TraceFloor(Observer):
@@ -121,7 +126,7 @@ class TraceFloor(Observer):
 class StoreFloor(Observer):
     """Stores seen by sys.monitoring and kept (3.12 and later)."""
 
-    name = "floor: C stores recorded"
+    name = FLOOR_MONITORS
     TOOL = 4
     STORES = (
         "STORE_FAST",

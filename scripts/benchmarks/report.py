@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MIB = 1024 * 1024
+_FUNCTIONS_SHOWN = 20
 FLAT = 1.10  # what counts as flat, as everywhere in the figures
 
 # Where growth is expected, and why. What grows without a reason here is a defect.
@@ -170,8 +171,32 @@ def _start_and_memory(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _instructions(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for version in _unique(result.get("instructions", []), "interpreter"):
+        rows = [row for row in result["instructions"] if row["interpreter"] == version]
+        counted = {row["mode"]: row for row in rows if "functions" in row}
+        stores = max((row["events"] for m, row in counted.items() if m == "full"), default=0)
+        title = f"Machine instructions of the tight loops for each store, by function, {version}"
+        lines += ["", title, ""]
+        lines += [f"  {row['mode']}: {row['error']}" for row in rows if "error" in row]
+        if not stores:
+            continue
+        names = {name for row in counted.values() for name in row["functions"]}
+        most = {n: max(row["functions"].get(n, 0) for row in counted.values()) for n in names}
+        shown = [n for n in sorted(names, key=lambda n: -most[n]) if most[n] / stores >= 1]
+        grid = [["all", *(f"{row['instructions'] / stores:.0f}" for row in counted.values())]]
+        for name in shown[:_FUNCTIONS_SHOWN]:
+            cells = [row["functions"].get(name, 0) / stores for row in counted.values()]
+            grid.append([name, *(f"{cell:.1f}" if cell >= 0.05 else "" for cell in cells)])
+        lines += _grid(["", *counted], grid)
+    return lines
+
+
 def _figures(result: dict[str, Any]) -> list[str]:
     words = {True: "met", False: "NOT MET", None: "-"}
+    if all(row["met"] is None for row in result["figures"]):
+        return []  # nothing of this run is a figure's
     lines = ["", "Figures", ""]
     for row in result["figures"]:
         lines.append(f"  {words[row['met']]:8} {row['figure']}, {row['limit']}: {row['measured']}")
@@ -189,7 +214,7 @@ def text(result: dict[str, Any]) -> str:
         f"{machine['load_after']:.1f} after, {result['seconds']:.0f} s"
     ]
     lines += _programs(result) + _peers(result) + _growth(result) + _start_and_memory(result)
-    lines += _figures(result)
+    lines += _instructions(result) + _figures(result)
     if result["left_out"]:
         lines += ["", "Left out", ""] + [f"  {reason}" for reason in result["left_out"]]
     if result["losses"]:

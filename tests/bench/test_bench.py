@@ -29,8 +29,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["--seconds", "500"]  # of a busy machine
     command += ["--programs", "loops", "--pythons", PYTHON, "--out", str(folder)]
     # Without the peers: they come from PyPI, which a test must not need.
-    command += ["--parts", "programs,start,memory,gdb,growth"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    command += ["--parts", "programs,start,memory,gdb,growth,instructions"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith((folder / "bench.txt").read_text())
     return folder
@@ -115,6 +115,22 @@ def test_an_unknown_program_is_refused_with_the_names_there_are() -> None:
     )
     assert done.returncode == 2
     assert "no 'nosuch'; there are loops, " in done.stderr
+
+
+def test_instructions_are_counted_by_function_in_each_mode(
+    out: Path, result: dict[str, Any]
+) -> None:
+    rows = {row["mode"]: row for row in result["instructions"]}
+    floor = "floor: C settrace, opcodes"
+    assert list(rows) == ["untraced", floor, "full", "--only nothing"]
+    assert rows["full"]["events"] > 1000
+    ours = {mode for mode, row in rows.items() if any(f[:3] == "mt_" for f in row["functions"])}
+    assert ours == {"full", "--only nothing"}
+    for row in rows.values():
+        assert row["instructions"] == pytest.approx(sum(row["functions"].values()))
+        assert row["functions"]["_PyEval_EvalFrameDefault"] > 1000
+    assert rows["full"]["instructions"] > rows["untraced"]["instructions"]
+    assert "Machine instructions of the tight loops" in (out / "bench.txt").read_text()
 
 
 def test_ratios_are_of_pairs_not_of_medians() -> None:
