@@ -145,16 +145,26 @@ def _session() -> Optional[session.Session]:
 # ---- telling the helper ----------------------------------------------------------------------
 
 _told: List[str] = []
+# The numbers of those that are there for the person. While the process runs for a moment so that
+# the helper can be told of others, these may be hit (where no GIL keeps threads from it): such a
+# hit would be no stop of the `continue` that follows.
+_there: Set[int] = set()
 
 
 def _lines() -> List[str]:
     return [line for b in options.breakpoints for line in b.request_lines()]
 
 
-def told(_: Any = None) -> None:
-    """The helper knows what there is: recording has just begun or changed."""
+def _tell() -> None:
     global _told
     _told = _lines()
+
+
+def told(_: Any = None) -> None:
+    """The helper knows what there is: recording has just begun or changed."""
+    _tell()
+    _there.clear()
+    _there.update(b.number for b in options.breakpoints)
 
 
 def sync(report: bool = True) -> None:
@@ -166,9 +176,10 @@ def sync(report: bool = True) -> None:
     if current is None or current.state not in (State.ON, State.ARMED):
         return
     before = list(_told)
-    told()
+    _tell()
     try:
         current.request(options.request_text("change")).check()
+        told()
     except MemtraceError as error:
         _told[:] = before
         if not report:
@@ -217,7 +228,7 @@ class _MemtraceStop(gdb.Function):
 
     @errors.command
     def invoke(self, what: gdb.Value) -> bool:
-        ids, wanted = _hit_ids(), what.string()
+        ids, wanted = _hit_ids() & _there, what.string()
         return any(b.number in ids and _ascii(b.watched) == wanted for b in options.breakpoints)
 
 

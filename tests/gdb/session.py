@@ -205,7 +205,7 @@ class GdbSession:
 
     def transcript(self) -> str:
         """The conversation so far, prompts as a person sees them."""
-        return ("".join(self._transcript) + self._pending).replace("\x1e", "")
+        return re.sub("[\x1d\x1e]", "", "".join(self._transcript) + self._pending)
 
     def fail(self, reason: str) -> GdbFailure:
         """The exception to raise when something was not as it should be."""
@@ -282,8 +282,11 @@ class GdbSession:
         return self.expect_prompt(timeout)
 
     def python(self, expression: str) -> str:
-        """str() of a Python expression, evaluated in gdb."""
-        return self.command(f"python print({expression})").strip()
+        """str() of a Python expression, evaluated in gdb. What is printed beside it (by `memtrace
+        on --live`, at any moment) is used up."""
+        said = self.command(f"python print(chr(29) + str({expression}) + chr(29))")
+        found = re.search("\x1d(.*)\x1d", said, re.DOTALL)
+        return (found.group(1) if found else said).strip()
 
     # ---- the process under gdb ------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Iterator
 
 import pytest
 from session import GdbSession
-from targets import BANK, Target, launch_batch, line_of, python_program
+from targets import BANK, Target, interpreter, launch_batch, line_of, python_program
 
 
 @pytest.fixture
@@ -282,7 +282,8 @@ def test_a_breakpoint_is_there_before_it_hits() -> None:
             gdb.command("memtrace tbreak work:count")
             said = gdb.command("memtrace on")
             assert re.fullmatch("memtrace: recording .*, 1 thread, .*\n", said), said
-            for number in range(1, 4):
+            # Without the GIL, a second one on a local of a loop that runs on is not hit yet.
+            for number in range(1, 4 if interpreter().has_gil else 2):
                 said = gdb.command("continue")
                 assert f"Temporary variable breakpoint {number}, keeps_gil.py:" in said, said
                 gdb.resume()

@@ -26,6 +26,12 @@ def test_command_returns_what_gdb_printed() -> None:
         assert gdb.quit() == 0
 
 
+def test_python_gives_the_value_whatever_is_printed_beside_it() -> None:
+    with GdbSession(plugin=None) as gdb:
+        assert gdb.python("(gdb.write('beside\\n'), 42)[1]") == "42"
+        assert "beside" in gdb.transcript()
+
+
 def test_a_prompt_that_does_not_come_fails_with_the_conversation() -> None:
     with pytest.raises(GdbFailure, match=r"(?s)no .* within.*\(gdb\) print 1\n\$1 = 1"):
         with GdbSession(plugin=None) as gdb:
