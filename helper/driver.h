@@ -15,6 +15,9 @@ enum mt_status mt_driver_install(uint32_t *ret_threads);
 /* Options changed: code that was not traced may be now, in frames that run already too. */
 void mt_driver_refresh(void);
 
+/* The buffer is a new one, a forked child's; the hooks came along. */
+void mt_driver_renew(void);
+
 /* Take every hook out again; frames and threads are left as they were. */
 void mt_driver_remove(void);
 

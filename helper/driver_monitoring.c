@@ -852,6 +852,8 @@ void mt_driver_refresh(void)
     align_all(NULL);
 }
 
+void mt_driver_renew(void) {}
+
 void mt_driver_remove(void)
 {
     wanted = false;

@@ -35,6 +35,13 @@
  * covered anew: right after the call that emptied it where that was on the main thread (a pending
  * call), and at the next call (3.8 to 3.10) or audited function otherwise.
  *
+ * Dormant (3.11). Any trace function, even one that is never called, has the interpreter look at
+ * each instruction of the thread, and keeps it from its specialised ones: 3.3 times the time. So
+ * none is set while no code that could run is of interest (dormant.h). The audit hook that hears of
+ * other tools also hears of whatever brings code; before that runs, all threads are covered as at
+ * `memtrace on`. For the time that an extension module takes to be loaded they are covered too: what
+ * it could call is seen only then, by a pending call.
+ *
  * Everything here runs under the GIL. Fields of thread states are set directly, because
  * PyEval_SetTrace raises an audit event, which can run code of the program. */
 
@@ -43,6 +50,7 @@
 #if !MT_HAVE_MONITORING
 
 #include <errno.h>
+#include "dormant.h"
 #include "driver.h"
 #include "engine.h"
 #include "interpreter.h"
@@ -73,6 +81,15 @@ struct hooks {
 
 static struct hooks *all_hooks; // the main interpreter's is last
 static struct hooks first_hooks;
+
+// Are trace functions set?
+enum dormancy {
+    AWAKE,
+    DORMANT,
+    INTERRUPTED, // dormant again when a library that is being loaded turns out to be harmless
+};
+static enum dormancy dormancy;
+static bool look_asked; // interrupted: a pending call will look
 
 // How long installing and removing wait for the interpreter's list of threads.
 enum { LIST_WAIT_US = 100 * 1000 };
@@ -145,7 +162,7 @@ static void meet_next(struct hooks *hooks, const PyThreadState *self)
 {
     PyThreadState *tstate = mt_interpreter_first_thread(hooks->interp, 0);
 
-    if (!tstate)
+    if (!tstate || dormancy == DORMANT)
         return;
     for (; tstate; tstate = PyThreadState_Next(tstate)) {
         if (tstate != self && mt_frame_current(tstate))
@@ -234,12 +251,13 @@ static void unmark_running_frames(PyThreadState *tstate)
     }
 }
 
-static void unmark_suspended(PyObject *object, void *context)
+static bool unmark_suspended(PyObject *object, void *context)
 {
     PyFrameObject *frame = mt_generator_frame_object(object);
 
     if (frame && mt_trace_is_marked(frame))
         mt_trace_frame(frame, MT_TRACE_NOTHING);
+    return true;
 }
 
 // Nothing leads to suspended generators but the garbage collector.
@@ -252,6 +270,8 @@ static void unmark_generators(struct hooks *hooks)
 
 static void cover(PyThreadState *tstate)
 {
+    if (dormancy == DORMANT)
+        return;
     mt_trace_set(tstate, on_trace);
     mark_running_frames(tstate);
     mt_trace_enable_all(tstate, true);
@@ -379,7 +399,9 @@ static void on_slot_change(PyThreadState *tstate)
     }
     if (!hooks)
         return;
-    if (is_foreign(tstate)) {
+    if (is_foreign(tstate) && dormancy == DORMANT) {
+        // It has taken nothing from us.
+    } else if (is_foreign(tstate)) {
         struct mt_thread *thread = mt_thread_self;
         uint32_t cut = thread != &mt_thread_none ? mt_engine_interrupt(thread) : 0;
         mt_control->lost_foreign_tracer += cut ? cut : 1; // it was in a call at least
@@ -393,10 +415,17 @@ static void on_slot_change(PyThreadState *tstate)
     Py_AddPendingCall(look_later, NULL);
 }
 
-static void on_audit(PyThreadState *tstate)
-{
-    struct hooks *hooks = mt_engine_on ? find_hooks(tstate->interp) : NULL;
+static void hear(const char *event, PyObject *arguments);
 
+static void on_audit(PyThreadState *tstate, const char *event, PyObject *arguments)
+{
+    if (!mt_engine_on) {
+        mt_tracer_unlisten(); // a forked child
+        return;
+    }
+    if (dormancy != AWAKE)
+        hear(event, arguments); // in an interpreter that has no hooks yet, too
+    struct hooks *hooks = find_hooks(tstate->interp);
     if (!hooks)
         return;
     if (hooks->slots_changed)
@@ -676,14 +705,76 @@ static PyObject *evaluate(PyThreadState *tstate, mt_frame *frame, int throw_flag
     return result;
 }
 
+// ---- dormancy ------------------------------------------------------------------------------
+
+static void install_interpreter(const struct mt_interpreter *interpreter, void *context);
+static void set_dormancy(enum dormancy to);
+
+// What another tool is about to do to a thread's slot stays to be looked at.
+static void reinstall_interpreter(const struct mt_interpreter *interpreter, void *threads)
+{
+    const struct hooks *found = find_hooks(interpreter->state);
+    struct hooks before = found && found->id == interpreter->id ? *found : (struct hooks){0};
+
+    install_interpreter(interpreter, threads);
+    struct hooks *hooks = find_hooks(interpreter->state);
+    if (!before.slots_changed || !hooks)
+        return;
+    hooks->slots_changed = true;
+    hooks->changing_thread = before.changing_thread;
+}
+
+static void change_dormancy(enum dormancy to)
+{
+    bool reinstall = (to == DORMANT) != (dormancy == DORMANT);
+    uint32_t threads = 0;
+
+    set_dormancy(to);
+    if (reinstall)
+        mt_interpreters_look(reinstall_interpreter, &threads);
+}
+
+static int look_at_library(void *unused)
+{
+    look_asked = false;
+    if (mt_engine_on && dormancy == INTERRUPTED)
+        change_dormancy(mt_dormant_may_go_on() ? DORMANT : AWAKE);
+    return 0;
+}
+
+static void hear(const char *event, PyObject *arguments)
+{
+    int saved_errno = errno;
+
+    switch (mt_dormant_arrival(event, arguments)) {
+    case MT_ARRIVAL_CODE: change_dormancy(AWAKE); break;
+    case MT_ARRIVAL_LIBRARY: change_dormancy(INTERRUPTED); break;
+    case MT_ARRIVAL_NOTHING: break;
+    }
+    // Runs not before this thread is done loading: it holds the GIL until then.
+    if (dormancy == INTERRUPTED && !look_asked)
+        look_asked = Py_AddPendingCall(look_at_library, NULL) == 0;
+    errno = saved_errno;
+}
+
 // ---- switching on and off ---------------------------------------------------------------------
 
 static void install_thread(PyThreadState *tstate, void *hooks)
 {
     if (is_foreign(tstate))
         leave(hooks, tstate);
+    else if (dormancy == DORMANT)
+        remove_thread(tstate, NULL);
     else
         cover(tstate);
+}
+
+// Beside the threads.
+static void let_go(struct hooks *hooks)
+{
+    hooks->starting = 0;
+    reset_eval(hooks);
+    unmark_generators(hooks);
 }
 
 static void install_interpreter(const struct mt_interpreter *interpreter, void *context)
@@ -701,7 +792,9 @@ static void install_interpreter(const struct mt_interpreter *interpreter, void *
     hooks->slots_changed = false;
     hooks->changing_thread = NULL;
     for_each_thread(hooks->interp, install_thread, hooks);
-    if (MT_CALLS_SHARE_C_STACK)
+    if (dormancy == DORMANT)
+        let_go(hooks);
+    else if (MT_CALLS_SHARE_C_STACK)
         meet_next(hooks, NULL);
 }
 
@@ -740,6 +833,15 @@ static enum mt_status refuse(void)
                          mt_control->tracer);
 }
 
+static void set_dormancy(enum dormancy to)
+{
+    if (to == DORMANT && dormancy != DORMANT)
+        mt_thread_drop_calls();
+    dormancy = to;
+    if (mt_control) // a forked child has none
+        mt_control->dormant = to == DORMANT;
+}
+
 enum mt_status mt_driver_install(uint32_t *ret_threads)
 {
     uint32_t threads = 0;
@@ -747,10 +849,13 @@ enum mt_status mt_driver_install(uint32_t *ret_threads)
     // The main one, which outlives the others, comes first: the quickest path looks at it.
     PyInterpreterState *first = PyInterpreterState_Main();
     make_hooks(&(struct mt_interpreter){first, PyInterpreterState_GetID(first), 0});
+    set_dormancy(mt_dormant_may_begin() ? DORMANT : AWAKE);
     mt_interpreters_look(install_interpreter, &threads);
     *ret_threads = recorded_of(threads);
-    if (!*ret_threads && mt_control->tracer_threads)
+    if (!*ret_threads && mt_control->tracer_threads) {
+        set_dormancy(AWAKE);
         return refuse();
+    }
     if (!MT_CALLS_SHARE_C_STACK)
         mt_interpreters_look(install_eval, NULL);
     mt_tracer_listen(on_slot_change, on_audit);
@@ -762,8 +867,15 @@ void mt_driver_refresh(void)
 {
     uint32_t threads = 0;
 
+    set_dormancy(mt_dormant_may_begin() ? DORMANT : AWAKE);
     mt_interpreters_look(install_interpreter, &threads);
     report_tracer(threads);
+}
+
+void mt_driver_renew(void)
+{
+    // (Not what the parent's buffer says, which may have changed since.)
+    mt_control->dormant = dormancy == DORMANT;
 }
 
 static void remove_thread(PyThreadState *tstate, void *context)
@@ -783,9 +895,7 @@ static void remove_interpreter(const struct mt_interpreter *interpreter, void *c
     if (!hooks || hooks->id != interpreter->id)
         return;
     for_each_thread(hooks->interp, remove_thread, NULL);
-    hooks->starting = 0;
-    reset_eval(hooks);
-    unmark_generators(hooks);
+    let_go(hooks);
     forget_held(hooks);
     hooks->slots_changed = false;
 }
@@ -793,6 +903,7 @@ static void remove_interpreter(const struct mt_interpreter *interpreter, void *c
 void mt_driver_remove(void)
 {
     mt_tracer_unlisten();
+    set_dormancy(AWAKE);
     mt_interpreters_look(remove_interpreter, NULL);
 }
 

@@ -405,7 +405,7 @@ PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_
 }
 
 void mt_interpreter_each_object(PyInterpreterState *interp,
-                                void (*each)(PyObject *object, void *context), void *context)
+                                bool (*each)(PyObject *object, void *context), void *context)
 {
 #if PY_VERSION_HEX < 0x03090000
     struct _gc_runtime_state *collector = &_PyRuntime.gc; // 3.9: per interpreter (bpo-36854)
@@ -417,9 +417,20 @@ void mt_interpreter_each_object(PyInterpreterState *interp,
     for (int i = 0; i < NUM_GENERATIONS; i++)
         heads[i + 1] = &collector->generations[i].head;
     for (int i = 0; i <= NUM_GENERATIONS; i++) {
-        for (PyGC_Head *at = _PyGCHead_NEXT(heads[i]); at != heads[i]; at = _PyGCHead_NEXT(at))
-            each((PyObject *)(at + 1), context);
+        for (PyGC_Head *at = _PyGCHead_NEXT(heads[i]); at != heads[i]; at = _PyGCHead_NEXT(at)) {
+            if (!each((PyObject *)(at + 1), context))
+                return;
+        }
     }
+}
+
+bool mt_interpreter_collects(PyInterpreterState *interp)
+{
+#if PY_VERSION_HEX < 0x03090000
+    return _PyRuntime.gc.collecting;
+#else
+    return interp->gc.collecting;
+#endif
 }
 
 PyFrameObject *mt_generator_frame_object(PyObject *object)
@@ -437,11 +448,28 @@ PyFrameObject *mt_generator_frame_object(PyObject *object)
 #endif
 }
 
+#if PY_VERSION_HEX >= 0x030b0000
+PyCodeObject *mt_object_code(PyObject *object)
+{
+    if (PyFunction_Check(object))
+        return (PyCodeObject *)PyFunction_GET_CODE(object);
+    if (!PyGen_CheckExact(object) && !PyCoro_CheckExact(object) && !PyAsyncGen_CheckExact(object))
+        return NULL;
+    PyGenObject *generator = (PyGenObject *)object;
+    return generator->gi_frame_state < FRAME_COMPLETED ? generator->gi_code : NULL;
+}
+#endif
+
 // ---- audit hooks -----------------------------------------------------------------------------
 
 // Ours in the list. The interpreter frees the list's entries at its end, but for this one, which
 // is taken out before (tracer.c).
 static _Py_AuditHookEntry audit_entry;
+
+bool mt_interpreter_has_hooks(PyInterpreterState *interp)
+{
+    return interp->audit_hooks != NULL;
+}
 
 void mt_audit_listen(Py_AuditHookFunction hook)
 {

@@ -27,6 +27,10 @@ _Static_assert(!MT_FREE_THREADED, "with the GIL nothing else is locked");
 /* sys.monitoring came with 3.12 (PEP 669); before it the only way in is a trace function. */
 #define MT_HAVE_MONITORING (PY_VERSION_HEX >= 0x030c0000)
 
+/* Where it pays to set no trace function until there is something to trace (dormant.h): up to 3.10
+ * an evaluation function keeps other code at its own speed. */
+#define MT_CAN_BE_DORMANT (PY_VERSION_HEX >= 0x030b0000 && !MT_HAVE_MONITORING)
+
 #ifndef Py_BUILD_CORE
 #define Py_BUILD_CORE
 #define MT_FRAME_UNDEF_BUILD_CORE
@@ -444,13 +448,22 @@ const uint64_t *mt_interpreter_threads_made(PyInterpreterState *interp);
  * 3.11 before the state is filled in (new_threadstate). */
 PyThreadState *mt_interpreter_first_thread(PyInterpreterState *interp, int wait_us);
 
-/* Every object that the interpreter's garbage collector knows. `each` makes and frees none. */
+/* Every object that the interpreter's garbage collector knows, until `each` returns false. It makes
+ * and frees none. While garbage is being collected, some are left out. */
 void mt_interpreter_each_object(PyInterpreterState *interp,
-                                void (*each)(PyObject *object, void *context), void *context);
+                                bool (*each)(PyObject *object, void *context), void *context);
+bool mt_interpreter_collects(PyInterpreterState *interp);
+
+/* The code that a function runs when it is called, or a generator, coroutine or async generator
+ * when it is resumed, borrowed; NULL: it is neither, or at its end. (3.11) */
+PyCodeObject *mt_object_code(PyObject *object);
 
 /* The frame object of a suspended generator, coroutine or async generator, borrowed; NULL: it
  * has none, or `object` is something else. */
 PyFrameObject *mt_generator_frame_object(PyObject *object);
+
+/* Does the interpreter have audit hooks that are Python objects? */
+bool mt_interpreter_has_hooks(PyInterpreterState *interp);
 
 /* Put a hook at the end of the interpreter's list of audit hooks (PEP 578), and take it out again.
  * One at a time: the list's entry is ours. */

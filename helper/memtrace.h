@@ -346,7 +346,8 @@ struct mt_control {
      * objects of which nothing more is recorded. */
     uint64_t left_out, disabled;
     uint64_t tracer_threads; /* that another tracer holds, when last looked (CPython <= 3.11) */
-    uint64_t spare_counters[5];
+    uint64_t dormant; /* 1: on, but nothing that could run is to be recorded (3.11: dormant.h) */
+    uint64_t spare_counters[4];
 
     /* Mailbox. gdb writes `request` (text, see service.c), then request_number = done_number
      * + 1 with release; the helper writes status and detail, then done_number with release. */

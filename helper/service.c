@@ -140,6 +140,7 @@ static void follow_fork(uint64_t buffer_bytes, const char *options)
     mt_service_describe();
     mt_control->thread_count = 1;
     mt_engine_renew();
+    mt_driver_renew();
     mt_engine_on = true;
     __atomic_store_n(&mt_control->state, MT_STATE_ON, __ATOMIC_RELEASE);
 }

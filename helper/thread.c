@@ -153,6 +153,15 @@ void mt_thread_forget_calls(void)
     pthread_mutex_unlock(&threads_lock);
 }
 
+void mt_thread_drop_calls(void)
+{
+    mt_thread_forget_calls();
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        thread->call_count = 0;
+    pthread_mutex_unlock(&threads_lock);
+}
+
 void mt_thread_close_all(void)
 {
     mt_thread_forget_calls();

@@ -200,6 +200,10 @@ void mt_thread_each_plan(void (*each)(struct mt_plan *plan));
 /* Forget which call each thread is in: plans were judged anew. Under the GIL, or alone. */
 void mt_thread_forget_calls(void);
 
+/* Forget which calls each thread is in, to the outermost: how they end will not be seen. Under the
+ * GIL. */
+void mt_thread_drop_calls(void);
+
 /* Close the rings of all threads and forget what they wait for: recording stops. Under the
  * GIL, or alone, so that no thread writes. */
 void mt_thread_close_all(void);

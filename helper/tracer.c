@@ -78,7 +78,7 @@ void mt_tracer_describe(PyThreadState *tstate, char *text, size_t size)
 // ---- when ------------------------------------------------------------------------------------
 
 static void (*on_change)(PyThreadState *tstate);
-static void (*on_other)(PyThreadState *tstate);
+static mt_tracer_other *on_other;
 
 static int on_audit(const char *event, PyObject *arguments, void *data)
 {
@@ -89,11 +89,11 @@ static int on_audit(const char *event, PyObject *arguments, void *data)
     else if (tstate && strcmp(event, "sys.settrace") == 0)
         on_change(tstate);
     else if (tstate)
-        on_other(tstate);
+        on_other(tstate, event, arguments);
     return 0;
 }
 
-void mt_tracer_listen(void (*changes)(PyThreadState *tstate), void (*other)(PyThreadState *tstate))
+void mt_tracer_listen(void (*changes)(PyThreadState *tstate), mt_tracer_other *other)
 {
     on_change = changes;
     on_other = other;

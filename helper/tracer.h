@@ -16,8 +16,10 @@
 void mt_tracer_describe(PyThreadState *tstate, char *text, size_t size);
 
 /* Have `changes` called with the calling thread just before PyEval_SetTrace or sys.settrace sets
- * or clears a slot, and `other` at any other audit event. A hook that is there already stays. */
-void mt_tracer_listen(void (*changes)(PyThreadState *tstate), void (*other)(PyThreadState *tstate));
+ * or clears a slot, and `other` at any other audit event, with its name and arguments (a tuple). A
+ * hook that is there already stays. */
+typedef void mt_tracer_other(PyThreadState *tstate, const char *event, PyObject *arguments);
+void mt_tracer_listen(void (*changes)(PyThreadState *tstate), mt_tracer_other *other);
 void mt_tracer_unlisten(void);
 
 #endif

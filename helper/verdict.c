@@ -225,6 +225,11 @@ static bool reject(PyCodeObject *code)
     return rejected;
 }
 
+bool mt_verdict_may_trace(PyCodeObject *code)
+{
+    return (mt_verdict.all && !mt_filter_rejects(code)) || mt_watch_may_apply(code);
+}
+
 static struct mt_plan *create_plan(PyCodeObject *code)
 {
     struct mt_plan *plan;

@@ -42,6 +42,10 @@ void mt_verdict_renew(void);
 /* Is anything recorded in this code? Plans it at first sight. NULL: not traced. */
 struct mt_plan *mt_verdict_plan(PyCodeObject *code);
 
+/* May anything be recorded in this code? Decided without a plan: true also where one would show
+ * that nothing is. (CPython >= 3.11, whose code objects have qualified names) */
+bool mt_verdict_may_trace(PyCodeObject *code);
+
 /* The plan that this code, which runs, has already; NULL: none. Judges nothing. */
 struct mt_plan *mt_verdict_known(PyCodeObject *code);
 

@@ -234,12 +234,12 @@ enum mt_status mt_watch_configure(const struct mt_request *request)
 
 // ---- where they apply ------------------------------------------------------------------------
 
-static bool applies_to_code(const struct watch *watch, PyCodeObject *code,
-                            const struct mt_plan *plan)
+// `qualname` NULL: not known, so that any function's glob matches.
+static bool applies_to_code(const struct watch *watch, PyCodeObject *code, const char *qualname)
 {
     const struct mt_breakpoint *breakpoint = watch->breakpoint;
 
-    if (*breakpoint->function && !mt_filter_function(breakpoint->function, plan->qualname))
+    if (*breakpoint->function && qualname && !mt_filter_function(breakpoint->function, qualname))
         return false;
     if (!*breakpoint->file && !*breakpoint->module)
         return true;
@@ -258,10 +258,55 @@ uint32_t mt_watch_applies(PyCodeObject *code, const struct mt_plan *plan, enum m
         if (module_only && scope != MT_GLOBAL && scope != MT_NAME && scope != MT_ATTRIBUTE &&
             scope != MT_ITEM)
             continue;
-        if (!strcmp(watches[i].base, name) && applies_to_code(&watches[i], code, plan))
+        if (!strcmp(watches[i].base, name) && applies_to_code(&watches[i], code, plan->qualname))
             return 1;
     }
     return 0;
+}
+
+static bool is_name(PyObject *name, const char *text, size_t size)
+{
+    Py_ssize_t length;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &length);
+
+    if (!utf8)
+        PyErr_Clear(); // lone surrogates, which nobody can type
+    return utf8 && (size_t)length == size && !memcmp(utf8, text, size);
+}
+
+static bool has_name(PyCodeObject *code, const char *text, size_t size)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_names); i++) {
+        if (is_name(PyTuple_GET_ITEM(code->co_names, i), text, size))
+            return true;
+    }
+    for (int slot = 0; slot < mt_code_slot_count(code); slot++) {
+        if (is_name(mt_code_slot_name(code, slot), text, size))
+            return true;
+    }
+    return false;
+}
+
+// Does the code have the names that a store to the target takes: the variable's that it begins
+// with, and the attribute's that it ends in? What is no name (… and the rest) says nothing.
+static bool has_names_of(PyCodeObject *code, const char *target)
+{
+    size_t root = strncmp(target, "…", strlen("…")) ? strcspn(target, ".[(") : 0;
+    const char *dot = strrchr(target, '.');
+    bool is_attribute = dot && !strpbrk(dot, "[]()\"'") && !strstr(dot, "…");
+
+    return (!root || has_name(code, target, root)) &&
+           (!is_attribute || has_name(code, dot + 1, strlen(dot + 1)));
+}
+
+bool mt_watch_may_apply(PyCodeObject *code)
+{
+    for (uint32_t i = 0; i < watch_count; i++) {
+        if (has_names_of(code, watches[i].base) &&
+            applies_to_code(&watches[i], code, mt_code_qualname(code)))
+            return true;
+    }
+    return false;
 }
 
 // ---- hits --------------------------------------------------------------------------------------
@@ -429,7 +474,7 @@ bool mt_watch_check(const struct mt_watch_event *event, struct mt_hit *ret)
     for (uint32_t i = 0; i < watch_count && ret->count < MT_HIT_MAX; i++) {
         struct watch *watch = &watches[i];
         if (!target_matches(watch, event) || is_ruled_out(watch, event) ||
-            !applies_to_code(watch, event->plan->code, event->plan))
+            !applies_to_code(watch, event->plan->code, event->plan->qualname))
             continue;
         uint32_t number = watch->breakpoint->number;
         if (!watch->condition || condition_holds(watch, event, ret->error, sizeof ret->error))

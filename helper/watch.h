@@ -27,6 +27,10 @@ uint32_t mt_watch_count(void);
 uint32_t mt_watch_applies(PyCodeObject *code, const struct mt_plan *plan, enum mt_scope scope,
                           const char *name);
 
+/* The same for any name, by the names that the code has: it can't store to another. (CPython >=
+ * 3.11) */
+bool mt_watch_may_apply(PyCodeObject *code);
+
 /* An event, as a breakpoint looks at it. Objects are borrowed; NULL where unbound or
  * unreadable. */
 struct mt_watch_event {

@@ -52,6 +52,8 @@ def _show(row: Row) -> None:
 
 def _process(current: session.Session, control: Control) -> Iterator[Row]:
     state = _STATES[State(control.state)]
+    if control.dormant:
+        state += ", but no code that could run now is to be recorded: waits for some"
     if current.is_live:
         waiting = ", a request waits for the GIL" if current.is_pending else ""
         shown = ", events are printed live" if live.is_on() else ""
