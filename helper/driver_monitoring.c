@@ -341,6 +341,20 @@ static struct mt_plan *traced_plan(PyCodeObject *code)
 
 static void look_at_interpreters(void);
 
+// The instruction of this site is about to run, and nothing of the frame is unsettled.
+static __attribute__((noinline)) PyObject *store_at(struct mt_thread *thread, mt_frame *frame,
+                                                    struct mt_plan *plan, struct mt_site *site)
+{
+    mt_store_site(thread, frame, plan, site);
+    if (site + 1 < plan->sites + plan->site_count && site[1].second)
+        mt_store_site(thread, frame, plan, site + 1);
+    if (mt_thread_unsettled(thread, frame))
+        arm_after(plan, site);
+    else if (MT_FREE_THREADED && mt_thread_is_in(thread, frame, plan->code))
+        mt_thread_quicken(thread); // see mt_thread_settled()
+    Py_RETURN_NONE;
+}
+
 static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code, int offset)
 {
     if (!mt_engine_on || !thread || thread->busy)
@@ -360,14 +374,7 @@ static PyObject *handle_instruction(struct mt_thread *thread, PyCodeObject *code
     struct mt_site *site = mt_plan_site(plan, offset);
     if (!site)
         return Py_NewRef(is_after(plan, offset) ? Py_None : disable);
-    mt_store_site(thread, frame, plan, site);
-    if (site + 1 < plan->sites + plan->site_count && site[1].second)
-        mt_store_site(thread, frame, plan, site + 1);
-    if (mt_thread_unsettled(thread, frame))
-        arm_after(plan, site);
-    else if (MT_FREE_THREADED && mt_thread_is_in(thread, frame, code))
-        mt_thread_quicken(thread); // see mt_thread_settled()
-    Py_RETURN_NONE;
+    return store_at(thread, frame, plan, site);
 }
 
 // All but the commonest: see on_instruction.
@@ -392,14 +399,18 @@ static PyObject *on_instruction(PyObject *self, PyObject *const *arguments, size
     struct mt_thread *thread = mt_thread_self;
     mt_frame *frame = mt_frame_current(mt_tstate_self());
 
-    // A scalar stored to a local of the call that the thread is known to be in. quick_frame is
-    // forgotten whenever recording stops or changes, and in a forked child.
+    // A store of the call that the thread is known to be in; most are of a scalar to a local.
+    // quick_frame is forgotten whenever recording stops or changes, and in a forked child.
     if (__builtin_expect(thread->quick_frame == frame && thread->call_code == code &&
                              mt_thread_is_fresh(thread) && !mt_interpreters_appeared(),
                          1)) {
         uint32_t index = mt_thread_quick_site(thread, (uint32_t)offset);
-        if (index && mt_store_quick(thread, frame, &thread->call.plan->sites[index - 1]))
-            Py_RETURN_NONE;
+        if (index) {
+            struct mt_site *site = &thread->call.plan->sites[index - 1];
+            if (mt_store_quick(thread, frame, site))
+                Py_RETURN_NONE;
+            return store_at(thread, frame, thread->call.plan, site);
+        }
     }
     return on_instruction_other(code, offset);
 }
