@@ -386,9 +386,10 @@ struct deque_object {
 bool mt_pyobject_is_deque_type(PyTypeObject *type)
 {
     /* A class made in Python can be given any name, but has no method table. */
-    return type->tp_name[0] == 'c' && strcmp(type->tp_name, "collections.deque") == 0 &&
-           type->tp_methods && strcmp(type->tp_methods[0].ml_name, "append") == 0 &&
-           type->tp_itemsize == 0 && type->tp_basicsize >= (Py_ssize_t)sizeof(struct deque_object);
+    return type->tp_methods && type->tp_name[0] == 'c' &&
+           strcmp(type->tp_name, "collections.deque") == 0 &&
+           strcmp(type->tp_methods[0].ml_name, "append") == 0 && type->tp_itemsize == 0 &&
+           type->tp_basicsize >= (Py_ssize_t)sizeof(struct deque_object);
 }
 
 void mt_pyobject_deque_begin(PyObject *deque, struct mt_deque_walk *ret)

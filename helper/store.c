@@ -112,6 +112,14 @@ static inline void write_known(struct mt_thread *thread, mt_frame *frame, struct
     Py_XINCREF(kept);
     mt_lookup_done(&store->old);
     const struct mt_value *new_value = mt_emit_capture(store->new_object, store->hide, &new_space);
+    // Acquire pairs with plan_defs.c.
+    uint32_t def_id = __atomic_load_n(&site->def_id, __ATOMIC_ACQUIRE);
+    if (store->old.certain && site->plain != MT_NOT_PLAIN && def_id) {
+        struct mt_record record = {kind,      def_id,    thread->call.activation,
+                                   old_value, new_value, store->key};
+        mt_ring_append(&thread->ring, &record);
+        return;
+    }
     if (store->old.certain) {
         struct mt_emission event = {
             .record = {kind, 0, thread->call.activation, old_value, new_value, store->key},

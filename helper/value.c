@@ -158,7 +158,6 @@ static struct mt_text type_name(PyTypeObject *type, char buffer[NAME_BYTES])
     return (struct mt_text){name, strnlen(name, NAME_BYTES)};
 }
 
-/* Never 0. */
 static uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed)
 {
     const unsigned char *at = bytes;
@@ -173,18 +172,52 @@ static uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed)
     memcpy(&word, at, size);
     hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
     hash ^= hash >> 29;
-    return hash ? hash : 1;
+    return hash;
+}
+
+static __attribute__((noinline)) uint64_t hash_type_name(PyTypeObject *type)
+{
+    char buffer[NAME_BYTES];
+    struct mt_text name = type_name(type, buffer);
+    return hash_bytes(name.bytes, name.size, 0);
+}
+
+/* Not below 1 << TYPE_ID_BITS. The name of a class made in Python has its hash already. */
+static uint64_t hash_type(PyTypeObject *type)
+{
+    PyObject *name = type->tp_flags & Py_TPFLAGS_HEAPTYPE ? ((PyHeapTypeObject *)type)->ht_name
+                                                          : NULL;
+    Py_hash_t hash = -1;
+    if (name && PyUnicode_CheckExact(name)) {
+        hash = mt_pyobject_known_hash(name);
+        if (hash == -1)
+            hash = PyObject_Hash(name);
+    }
+    return (hash != -1 ? (uint64_t)hash : hash_type_name(type)) | (uint64_t)1 << 63;
+}
+
+/* A type of this name is met for the first time, or again after `entry` was given away. */
+static __attribute__((noinline)) uint32_t define_type(PyTypeObject *type, uint64_t hash,
+                                                      uint64_t *entry)
+{
+    char buffer[NAME_BYTES];
+
+    if (__atomic_load_n(&types_defined, __ATOMIC_RELAXED) >= TYPE_DEFINITIONS)
+        return 0;
+    __atomic_fetch_add(&types_defined, 1, __ATOMIC_RELAXED);
+    uint32_t id = mt_defs_type(type_name(type, buffer));
+    if (id >> TYPE_ID_BITS == 0)
+        __atomic_store_n(entry, hash >> TYPE_ID_BITS << TYPE_ID_BITS | id, __ATOMIC_RELEASE);
+    return id;
 }
 
 uint32_t mt_value_type_id(PyTypeObject *type)
 {
-    char buffer[NAME_BYTES];
-    struct mt_text name = type_name(type, buffer);
-    uint64_t hash = hash_bytes(name.bytes, name.size, 0);
+    uint64_t hash = hash_type(type);
     uint64_t *entry = NULL;
     for (uint32_t i = 0; i < TYPE_PROBES; i++) {
         entry = &type_ids[(hash + i) & (TYPE_SLOTS - 1)];
-        // Acquire pairs with the store below: who sees an id may name it in an event.
+        // Acquire pairs with the store in define_type: who sees an id may name it in an event.
         uint64_t word = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
         if (word >> TYPE_ID_BITS == hash >> TYPE_ID_BITS)
             return (uint32_t)word & ((1 << TYPE_ID_BITS) - 1);
@@ -193,13 +226,7 @@ uint32_t mt_value_type_id(PyTypeObject *type)
     }
     /* Crowded: the last one looked at goes, and is defined again when it is met again. Two
      * threads that meet a type at once define it twice. */
-    if (__atomic_load_n(&types_defined, __ATOMIC_RELAXED) >= TYPE_DEFINITIONS)
-        return 0;
-    __atomic_fetch_add(&types_defined, 1, __ATOMIC_RELAXED);
-    uint32_t id = mt_defs_type(name);
-    if (id >> TYPE_ID_BITS == 0)
-        __atomic_store_n(entry, hash >> TYPE_ID_BITS << TYPE_ID_BITS | id, __ATOMIC_RELEASE);
-    return id;
+    return define_type(type, hash, entry);
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -396,7 +423,14 @@ static bool put_complex(struct writer *writer, PyObject *object)
 
 static bool put_nested(struct writer *writer, PyObject *object);
 
-/* Goes through a container's items; `key` is set for dicts only. */
+/* Of so many. */
+static Py_ssize_t slots_looked_at(Py_ssize_t slots)
+{
+    Py_ssize_t most = (Py_ssize_t)SLOTS_PER_BYTE * budget;
+    return slots < most ? slots : most;
+}
+
+/* Goes through a dict's, set's or deque's items; `key` is set for dicts only. */
 struct items {
     uint8_t tag;
     uint64_t length;
@@ -425,14 +459,9 @@ static void items_begin(struct items *items, uint8_t tag, PyObject *container)
         items->length = (uint64_t)Py_SIZE(container);
         items->slots = Py_SIZE(container);
         break;
-    default:
-        items->length = (uint64_t)Py_SIZE(container);
-        items->slots = Py_SIZE(container);
-        break;
+    default: break;
     }
-    Py_ssize_t most = (Py_ssize_t)SLOTS_PER_BYTE * budget;
-    if (items->slots > most)
-        items->slots = most;
+    items->slots = slots_looked_at(items->slots);
 }
 
 static bool items_next(struct items *items, PyObject **key, PyObject **value)
@@ -448,10 +477,8 @@ static bool items_next(struct items *items, PyObject **key, PyObject **value)
         case MT_NESTED_SET:
         case MT_NESTED_FROZENSET: *value = mt_pyobject_set_at(items->container, position); break;
         case MT_NESTED_DEQUE: *value = mt_pyobject_deque_next(&items->deque); break;
-        case MT_NESTED_LIST: *value = PyList_GET_ITEM(items->container, position); break;
-        default: *value = PyTuple_GET_ITEM(items->container, position); break;
+        default: return false;
         }
-        /* A list or tuple that C code is still filling has NULL items: left out. */
         if (items->tag != MT_NESTED_DICT && *value)
             return true;
     }
@@ -485,21 +512,73 @@ static bool is_parent(const struct writer *writer, PyObject *container)
     return false;
 }
 
+/* The header, with a count of items that is yet to be set. */
+static uint8_t *put_items_header(struct writer *writer, uint8_t tag, uint64_t length)
+{
+    PUT(writer, uint8_t, tag);
+    PUT(writer, uint64_t, length);
+    uint8_t *count_at = writer->at;
+    PUT(writer, uint16_t, 0);
+    return count_at;
+}
+
+/* The commonest item. False: it is another, or has no room; nothing was written. */
+static inline bool put_small_int(struct writer *writer, PyObject *object)
+{
+    int32_t small;
+    if (!PyLong_CheckExact(object) || !mt_pyobject_small_int(object, &small) ||
+        room(writer) < 1 + sizeof small)
+        return false;
+    writer->at[0] = MT_TAG_INT32;
+    memcpy(writer->at + 1, &small, sizeof small);
+    writer->at += 1 + sizeof small;
+    return true;
+}
+
+/* Items of a list or tuple, as many as fit; how many they are. */
+static size_t put_sequence(struct writer *writer, PyObject *const *items, Py_ssize_t length)
+{
+    size_t count = 0;
+    for (Py_ssize_t i = 0, end = slots_looked_at(length); i < end; i++) {
+        /* C code that is still filling it. */
+        if (!items[i])
+            continue;
+        if (!put_small_int(writer, items[i]) && !put_nested(writer, items[i]))
+            break;
+        count++;
+    }
+    return count;
+}
+
+static size_t put_others(struct writer *writer, struct items *items)
+{
+    PyObject *key, *value;
+    size_t count = 0;
+    while (items_next(items, &key, &value) &&
+           (key ? put_pair(writer, key, value) : put_nested(writer, value)))
+        count++;
+    return count;
+}
+
 /* Of a container that is held still, with room for the header. */
 static void put_held_items(struct writer *writer, uint8_t tag, PyObject *container)
 {
-    struct items items;
-    PyObject *key, *value;
-    items_begin(&items, tag, container);
-    PUT(writer, uint8_t, tag);
-    PUT(writer, uint64_t, items.length);
-    uint8_t *count_at = writer->at;
-    size_t count = 0;
-    PUT(writer, uint16_t, 0);
+    uint8_t *count_at;
+    size_t count;
     writer->parents[writer->depth++] = container;
-    while (items_next(&items, &key, &value) &&
-           (key ? put_pair(writer, key, value) : put_nested(writer, value)))
-        count++;
+    if (tag == MT_NESTED_LIST || tag == MT_NESTED_TUPLE) {
+        Py_ssize_t length = Py_SIZE(container);
+        count_at = put_items_header(writer, tag, (uint64_t)length);
+        count = put_sequence(writer,
+                             tag == MT_NESTED_LIST ? ((PyListObject *)container)->ob_item
+                                                   : ((PyTupleObject *)container)->ob_item,
+                             length);
+    } else {
+        struct items items;
+        items_begin(&items, tag, container);
+        count_at = put_items_header(writer, tag, items.length);
+        count = put_others(writer, &items);
+    }
     writer->depth--;
     set_size16(count_at, count);
 }
@@ -618,15 +697,10 @@ static bool is_named(PyObject *object)
            PyType_Check(object) || PyModule_Check(object);
 }
 
-/* The tag of a container type (itself, no subclass) that is looked into, or 0. */
-static uint8_t container_tag(PyTypeObject *type)
+/* The tag of a container type (itself, no subclass) that is looked into, or 0: what is left of them
+ * besides list, dict and tuple. */
+static uint8_t other_container_tag(PyTypeObject *type)
 {
-    if (type == &PyList_Type)
-        return MT_NESTED_LIST;
-    if (type == &PyDict_Type)
-        return MT_NESTED_DICT;
-    if (type == &PyTuple_Type)
-        return MT_NESTED_TUPLE;
     if (type == &PySet_Type)
         return MT_NESTED_SET;
     if (type == &PyFrozenSet_Type)
@@ -639,10 +713,16 @@ static uint8_t container_tag(PyTypeObject *type)
 static bool put_as(struct writer *writer, PyObject *object, PyTypeObject *type, bool *known)
 {
     *known = true;
-    if (type == &PyLong_Type)
-        return put_integer(writer, object);
     if (type == &PyUnicode_Type)
         return put_string(writer, object);
+    if (type == &PyLong_Type)
+        return put_integer(writer, object);
+    if (type == &PyList_Type)
+        return put_items(writer, MT_NESTED_LIST, object);
+    if (type == &PyDict_Type)
+        return put_items(writer, MT_NESTED_DICT, object);
+    if (type == &PyTuple_Type)
+        return put_items(writer, MT_NESTED_TUPLE, object);
     if (type == &PyFloat_Type)
         return put_float(writer, object);
     if (type == &PyBytes_Type)
@@ -651,11 +731,20 @@ static bool put_as(struct writer *writer, PyObject *object, PyTypeObject *type, 
         return put_bytearray(writer, object);
     if (type == &PyComplex_Type)
         return put_complex(writer, object);
-    uint8_t tag = container_tag(type);
+    uint8_t tag = other_container_tag(type);
     if (tag)
         return put_items(writer, tag, object);
     *known = false;
     return false;
+}
+
+/* An instance of a class made in Python, as are its bases up to object: there is nothing in it to
+ * look into. (One made by C code may be; it has methods in a table.) */
+static bool is_plain_instance(PyTypeObject *type)
+{
+    while (type->tp_flags & Py_TPFLAGS_HEAPTYPE && !type->tp_methods)
+        type = type->tp_base;
+    return type == &PyBaseObject_Type;
 }
 
 /* An instance of a class: with the builtin's part, where it derives from one. */
@@ -683,18 +772,14 @@ static bool put_nested(struct writer *writer, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool known;
-    int32_t small;
-    if (type == &PyLong_Type && mt_pyobject_small_int(object, &small)) {
-        if (room(writer) < 1 + sizeof small)
-            return false;
-        PUT(writer, uint8_t, MT_TAG_INT32);
-        PUT(writer, int32_t, small);
+    if (put_small_int(writer, object))
         return true;
-    }
     if (object == Py_None)
         return put_tag(writer, MT_TAG_NONE);
     if (type == &PyBool_Type)
         return put_tag(writer, object == Py_True ? MT_TAG_TRUE : MT_TAG_FALSE);
+    if (is_plain_instance(type))
+        return put_object(writer, MT_TAG_OBJECT, object);
     bool written = put_as(writer, object, type, &known);
     if (known)
         return written;
@@ -709,9 +794,36 @@ static bool put_nested(struct writer *writer, PyObject *object)
 
 /* ---- top level -------------------------------------------------------------------------- */
 
+static void capture_object(PyObject *object, struct mt_value *ret)
+{
+    struct writer writer = {.at = ret->bytes};
+
+    ret->tag = MT_TAG_OBJECT;
+    PUT(&writer, uint32_t, mt_value_type_id(Py_TYPE(object)));
+    PUT(&writer, uint64_t, (uintptr_t)object);
+    ret->size = 4 + 8;
+}
+
+/* The commonest str, up to `size` bytes of it. */
+static void capture_ascii(PyObject *object, size_t size, struct mt_value *ret)
+{
+    size_t length = (size_t)PyUnicode_GET_LENGTH(object);
+    size_t written = length < size ? length : size;
+
+    ret->tag = MT_TAG_STR;
+    ret->size = (uint16_t)(4 + 2 + written);
+    memcpy(ret->bytes, &(uint32_t){saturated32(length)}, 4);
+    set_size16(ret->bytes + 4, written);
+    memcpy(ret->bytes + 4 + 2, (PyASCIIObject *)object + 1, written);
+}
+
 /* A str or bytes of its own, up to `size` bytes of it. */
 static void capture_text(PyObject *object, size_t size, struct mt_value *ret)
 {
+    if (PyUnicode_CheckExact(object) && PyUnicode_IS_COMPACT_ASCII(object)) {
+        capture_ascii(object, size, ret);
+        return;
+    }
     struct writer writer = {.at = ret->bytes, .end = ret->bytes + 4 + 2 + size};
     struct mt_characters characters;
     uint64_t length;
@@ -728,10 +840,7 @@ static void capture_text(PyObject *object, size_t size, struct mt_value *ret)
         length = (uint64_t)characters.length;
         written = mt_pyobject_utf8(&characters, (char *)bytes, size, &whole);
     } else {
-        ret->tag = MT_TAG_OBJECT;
-        PUT(&writer, uint32_t, mt_value_type_id(Py_TYPE(object)));
-        PUT(&writer, uint64_t, (uintptr_t)object);
-        ret->size = 4 + 8;
+        capture_object(object, ret);
         return;
     }
     PUT(&writer, uint32_t, saturated32(length));
@@ -749,6 +858,10 @@ void mt_value_capture_other(PyObject *object, struct mt_value *ret)
 {
     if (PyUnicode_CheckExact(object) || PyBytes_CheckExact(object)) {
         capture_text(object, budget, ret);
+        return;
+    }
+    if (is_plain_instance(Py_TYPE(object))) {
+        capture_object(object, ret);
         return;
     }
     /* Behind the room for a compound's size, so that only simple values have to be moved. */
@@ -804,6 +917,12 @@ static enum mt_sameness same_bytes(const void *left, const void *right, size_t s
 static enum mt_sameness compare_strings(PyObject *left, PyObject *right)
 {
     struct mt_characters a, b;
+    if (PyUnicode_IS_COMPACT_ASCII(left) && PyUnicode_IS_COMPACT_ASCII(right)) {
+        size_t size = (size_t)PyUnicode_GET_LENGTH(left);
+        if (size != (size_t)PyUnicode_GET_LENGTH(right))
+            return MT_DIFFERENT;
+        return same_bytes((PyASCIIObject *)left + 1, (PyASCIIObject *)right + 1, size);
+    }
     if (!mt_pyobject_characters(left, &a) || !mt_pyobject_characters(right, &b) ||
         a.length != b.length || a.kind != b.kind)
         return MT_DIFFERENT;

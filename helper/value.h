@@ -120,7 +120,7 @@ enum mt_sameness {
 };
 enum mt_sameness mt_value_compare(PyObject *old_object, PyObject *new_object);
 
-/* The definition id of a type's __name__ (mt_defs_type), cached by name: types of one name
+/* The definition id of a type's __name__ (mt_defs_type), cached by name: classes of one name
  * share it, and a type that took a freed one's address gets its own. 0: no room for it. */
 uint32_t mt_value_type_id(PyTypeObject *type);
 

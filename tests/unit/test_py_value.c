@@ -493,11 +493,15 @@ static void test_value_type_id_goes_by_name(void **state)
 {
     configure(64, NULL);
     PyObject *first = py_eval("type('Same', (), {})"), *second = py_eval("type('Same', (), {})");
-    PyObject *other = py_eval("type('Other', (), {})");
+    PyObject *other = py_eval("type('Other', (), {})"), *nameless = py_eval("type('', (), {})");
+    /* Whether its str was ever hashed or not. */
+    PyObject *third = py_eval("type(''.join(['Sa', 'me']), (), {})");
     uint32_t id = mt_value_type_id((PyTypeObject *)first);
     assert_int_not_equal(id, 0);
     assert_int_equal(mt_value_type_id((PyTypeObject *)first), id);
     assert_int_equal(mt_value_type_id((PyTypeObject *)second), id);
+    assert_int_equal(mt_value_type_id((PyTypeObject *)third), id);
+    assert_int_not_equal(mt_value_type_id((PyTypeObject *)nameless), 0);
     assert_int_not_equal(mt_value_type_id((PyTypeObject *)other), id);
     /* Renamed in place: as a type that took a freed one's address. */
     PyObject_SetAttrString(first, "__name__", PyObject_GetAttrString(other, "__name__"));
@@ -506,6 +510,8 @@ static void test_value_type_id_goes_by_name(void **state)
     assert_string_equal(defined_type(mt_value_type_id((PyTypeObject *)other), NULL), "Other");
     Py_DECREF(first);
     Py_DECREF(second);
+    Py_DECREF(third);
+    Py_DECREF(nameless);
     Py_DECREF(other);
 }
 
