@@ -410,15 +410,15 @@ static void concat_site(struct mt_planner *planner, uint32_t i)
         add_site(planner, i, MT_SITE_CONCAT, MT_LOCAL);
 }
 
-/* The method of a call, by name alone, if it can change a builtin container. */
-static bool is_mutating(struct mt_planner *planner, PyObject *name)
+/* The number of the method of a call, if by its name it can change a builtin container; else 0. */
+static uint8_t mutating_method(struct mt_planner *planner, PyObject *name)
 {
     if (!name)
-        return false;
+        return 0;
     mt_name_clear(&planner->text);
     mt_name_string(&planner->text, name);
     if (planner->text.size >= sizeof(planner->text.bytes))
-        return false;
+        return 0;
     planner->text.bytes[planner->text.size] = '\0';
     return mt_snapshot_method(planner->text.bytes);
 }
@@ -437,13 +437,14 @@ static void call_site(struct mt_planner *planner, uint32_t i)
         if (function->kind != MT_NODE_ATTR)
             return;
     }
-    PyObject *method = mt_opcodes_name(planner->code, function->index);
-    if (!is_mutating(planner, method) || !is_variable(planner, function->first))
+    uint8_t method = mutating_method(planner, mt_opcodes_name(planner->code, function->index));
+    if (!method || !is_variable(planner, function->first))
         return;
     struct mt_draft *draft = add_site(planner, i, MT_SITE_CALL, MT_LOCAL);
     if (!draft)
         return;
     draft->site.name_index = function->index + 1;
+    draft->site.method = method;
     draft->site.depth_self = (int32_t)self_at;
     draft->site.self_is_bound = is_bound;
     set_variable(planner, draft, function->first);

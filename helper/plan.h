@@ -79,6 +79,7 @@ struct mt_site {
                                 comprehension borrowed (3.12+, PEP 709); may store NULL */
     uint8_t plain;           /* enum mt_plain (filled by engine) */
     uint8_t thin;            /* one event in 2^thin is recorded (throttle.c) */
+    uint8_t method;          /* CALL: mt_snapshot_method() */
     uint32_t name_index;     /* mt_plan_name(): NAME, GLOBAL, ATTR; CALL: the method's name;
                                 INPLACE: as its partner's; else 0 */
     uint32_t base_index;     /* mt_plan_name(): CALL and CONTAINER whose scope is name or global:

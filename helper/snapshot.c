@@ -163,79 +163,79 @@ static void take_bytearray(PyObject *bytearray, struct mt_snapshot *ret)
 
 /* ---- methods ---------------------------------------------------------------------------- */
 
-static const char *const list_methods[] = {
-    "append",  "extend",      "insert",      "remove",   "pop",      "clear", "sort",
-    "reverse", "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
-};
-static const char *const dict_methods[] = {
-    "update",      "setdefault",  "pop",     "popitem", "clear",
-    "__setitem__", "__delitem__", "__ior__", NULL,
-};
-static const char *const set_methods[] = {
-    "add",
-    "discard",
-    "remove",
-    "pop",
-    "clear",
-    "update",
-    "intersection_update",
-    "difference_update",
-    "symmetric_difference_update",
-    "__ior__",
-    "__iand__",
-    "__isub__",
-    "__ixor__",
-    NULL,
-};
-static const char *const bytearray_methods[] = {
-    "append",  "extend",      "insert",      "remove",   "pop",      "clear",
-    "reverse", "__setitem__", "__delitem__", "__iadd__", "__imul__", NULL,
-};
-static const char *const deque_methods[] = {
-    "append",      "appendleft", "extend",   "extendleft", "insert",  "remove",
-    "pop",         "popleft",    "clear",    "rotate",     "reverse", "__setitem__",
-    "__delitem__", "__iadd__",   "__imul__", NULL,
-};
+/* The types of containers, one bit each. */
+enum { LIST = 1, DICT = 2, SET = 4, BYTEARRAY = 8, DEQUE = 16 };
 
-/* The mutating methods of a container, or NULL. */
-static const char *const *methods_of(PyObject *container)
+/* Indices into `methods` of those that are asked for. 0: none. */
+enum { APPEND = 1, EXTEND, INSERT, REMOVE, POP, SETDEFAULT, POPITEM, ADD, DISCARD, OTHERS };
+
+/* Mutating methods, and the types that have one of that name. */
+static const struct {
+    const char *name;
+    uint8_t types;
+} methods[] = {
+    [APPEND] = {"append", LIST | BYTEARRAY | DEQUE},
+    [EXTEND] = {"extend", LIST | BYTEARRAY | DEQUE},
+    [INSERT] = {"insert", LIST | BYTEARRAY | DEQUE},
+    [REMOVE] = {"remove", LIST | SET | BYTEARRAY | DEQUE},
+    [POP] = {"pop", LIST | DICT | SET | BYTEARRAY | DEQUE},
+    [SETDEFAULT] = {"setdefault", DICT},
+    [POPITEM] = {"popitem", DICT},
+    [ADD] = {"add", SET},
+    [DISCARD] = {"discard", SET},
+    [OTHERS] = {"update", DICT | SET},
+    {"clear", LIST | DICT | SET | BYTEARRAY | DEQUE},
+    {"sort", LIST},
+    {"reverse", LIST | BYTEARRAY | DEQUE},
+    {"appendleft", DEQUE},
+    {"extendleft", DEQUE},
+    {"popleft", DEQUE},
+    {"rotate", DEQUE},
+    {"intersection_update", SET},
+    {"difference_update", SET},
+    {"symmetric_difference_update", SET},
+    {"__setitem__", LIST | DICT | BYTEARRAY | DEQUE},
+    {"__delitem__", LIST | DICT | BYTEARRAY | DEQUE},
+    {"__iadd__", LIST | BYTEARRAY | DEQUE},
+    {"__imul__", LIST | BYTEARRAY | DEQUE},
+    {"__ior__", DICT | SET},
+    {"__iand__", SET},
+    {"__isub__", SET},
+    {"__ixor__", SET},
+};
+enum { METHODS = sizeof methods / sizeof *methods };
+
+/* The bit of a container's type; 0: none of them. */
+static uint8_t type_bit(PyTypeObject *type)
 {
-    PyTypeObject *type = Py_TYPE(container);
     if (type == &PyList_Type)
-        return list_methods;
+        return LIST;
     if (type == &PyDict_Type)
-        return dict_methods;
+        return DICT;
     if (type == &PySet_Type)
-        return set_methods;
+        return SET;
     if (type == &PyByteArray_Type)
-        return bytearray_methods;
-    return mt_pyobject_is_deque_type(type) ? deque_methods : NULL;
-}
-
-static bool contains(const char *const *methods, const char *name)
-{
-    for (; *methods; methods++)
-        if (strcmp(*methods, name) == 0)
-            return true;
-    return false;
+        return BYTEARRAY;
+    return mt_pyobject_is_deque_type(type) ? DEQUE : 0;
 }
 
 bool mt_snapshot_takes(PyObject *container)
 {
-    return methods_of(container) != NULL;
+    return type_bit(Py_TYPE(container)) != 0;
 }
 
-bool mt_snapshot_method_of(PyObject *container, const char *name)
+bool mt_snapshot_method_of(PyObject *container, uint8_t method)
 {
-    const char *const *methods = methods_of(container);
-    return methods && contains(methods, name);
+    return methods[method].types & type_bit(Py_TYPE(container));
 }
 
-bool mt_snapshot_method(const char *name)
+uint8_t mt_snapshot_method(const char *name)
 {
-    return contains(list_methods, name) || contains(dict_methods, name) ||
-           contains(set_methods, name) || contains(bytearray_methods, name) ||
-           contains(deque_methods, name);
+    for (uint8_t method = 1; method < METHODS; method++) {
+        if (strcmp(methods[method].name, name) == 0)
+            return method;
+    }
+    return 0;
 }
 
 /* ---- length ------------------------------------------------------------------------------ */
@@ -259,24 +259,22 @@ static bool key_is_quiet(PyObject *key)
     return key && (PyUnicode_CheckExact(key) || PyLong_CheckExact(key) || PyBytes_CheckExact(key));
 }
 
-bool mt_snapshot_length_tells(PyObject *container, const char *name, PyObject *first)
+bool mt_snapshot_length_tells(PyObject *container, uint8_t method, PyObject *first)
 {
     PyTypeObject *type = Py_TYPE(container);
     bool is_index = first && PyLong_CheckExact(first);
     if (type == &PyList_Type) {
-        if (strcmp(name, "extend") == 0)
+        if (method == EXTEND)
             return first && (PyList_CheckExact(first) || PyTuple_CheckExact(first));
-        return strcmp(name, "append") == 0 || (strcmp(name, "pop") == 0 && (!first || is_index)) ||
-               (strcmp(name, "insert") == 0 && is_index);
+        return method == APPEND || (method == POP && (!first || is_index)) ||
+               (method == INSERT && is_index);
     }
     if (type == &PyDict_Type)
-        return strcmp(name, "popitem") == 0 ||
-               (key_is_quiet(first) &&
-                (strcmp(name, "pop") == 0 || strcmp(name, "setdefault") == 0));
+        return method == POPITEM ||
+               ((method == POP || method == SETDEFAULT) && key_is_quiet(first));
     if (type == &PySet_Type)
-        return key_is_quiet(first) && (strcmp(name, "add") == 0 || strcmp(name, "discard") == 0 ||
-                                       strcmp(name, "remove") == 0);
-    return type == &PyByteArray_Type && is_index && strcmp(name, "append") == 0;
+        return (method == ADD || method == DISCARD || method == REMOVE) && key_is_quiet(first);
+    return type == &PyByteArray_Type && is_index && method == APPEND;
 }
 
 void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret)

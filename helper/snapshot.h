@@ -19,15 +19,15 @@ void mt_snapshot_take(PyObject *container, struct mt_snapshot *ret);
 /* Items; bytes of a bytearray. Of a container that a snapshot can hold. */
 uint64_t mt_snapshot_length(PyObject *container);
 
-/* Does calling the mutating method `name` with `first` as its first argument (NULL: without one)
- * change the contents only together with the length, so that no snapshot is needed? */
-bool mt_snapshot_length_tells(PyObject *container, const char *name, PyObject *first);
+/* The number of method `name` (UTF-8), if calling it could change one of these containers; else 0.
+ * By name alone: for planning call sites. */
+uint8_t mt_snapshot_method(const char *name);
 
-/* Could calling method `name` (UTF-8) of an exact builtin container change one? By name
- * alone: for planning call sites. */
-bool mt_snapshot_method(const char *name);
+/* Does a method of that number mutate `container`'s own type? Confirms a planned site. */
+bool mt_snapshot_method_of(PyObject *container, uint8_t method);
 
-/* Does method `name` mutate `container`'s own type? Confirms a planned site. */
-bool mt_snapshot_method_of(PyObject *container, const char *name);
+/* Does calling it with `first` as its first argument (NULL: without one) change the contents only
+ * together with the length, so that no snapshot is needed? */
+bool mt_snapshot_length_tells(PyObject *container, uint8_t method, PyObject *first);
 
 #endif

@@ -432,13 +432,12 @@ static void begin_call(struct mt_thread *thread, mt_frame *frame, struct mt_plan
     PyObject *self = mt_frame_operand(frame, site->depth, site->depth_self);
     if (site->self_is_bound)
         self = self && PyCFunction_Check(self) ? PyCFunction_GET_SELF(self) : NULL;
-    const char *method = PyUnicode_AsUTF8(mt_plan_name(mt_frame_code(frame), site->name_index));
-    if (!self || !method || !mt_snapshot_method_of(self, method))
+    if (!self || !mt_snapshot_method_of(self, site->method))
         return;
     // Of a method that is bound the arguments come in a tuple, mostly.
     PyObject *first =
         site->depth_self > 0 ? mt_frame_operand(frame, site->depth, site->depth_self - 1) : NULL;
-    bool length_tells = !site->self_is_bound && mt_snapshot_length_tells(self, method, first);
+    bool length_tells = !site->self_is_bound && mt_snapshot_length_tells(self, site->method, first);
     mt_pending_mutation(thread, frame, plan, site, MT_PENDING_MUTATION, self, length_tells);
 }
 

@@ -150,7 +150,7 @@ static void test_snapshot_takes_exact_containers_only(void **state)
         struct mt_snapshot snapshot;
         PyObject *object = py_eval(others[i]);
         assert_false(mt_snapshot_takes(object));
-        assert_false(mt_snapshot_method_of(object, "append"));
+        assert_false(mt_snapshot_method_of(object, mt_snapshot_method("append")));
         take(object, &snapshot);
         assert_int_equal(snapshot.container, 0);
         assert_int_equal(snapshot.count, 0);
@@ -172,7 +172,7 @@ static void assert_methods(const char *container, const char *mutating)
         snprintf(padded, sizeof padded, " %s ", name);
         snprintf(list, sizeof list, " %s ", mutating);
         bool expected = strstr(list, padded) != NULL;
-        if (mt_snapshot_method_of(object, name) != expected)
+        if (mt_snapshot_method_of(object, mt_snapshot_method(name)) != expected)
             fail_msg("%s.%s: expected %d", container, name, expected);
         found += expected;
         if (expected)
@@ -208,7 +208,7 @@ static void assert_tells(bool expected, const char *container, const char *metho
                          const char *first)
 {
     PyObject *object = py_eval(container), *argument = first ? py_eval(first) : NULL;
-    if (mt_snapshot_length_tells(object, method, argument) != expected)
+    if (mt_snapshot_length_tells(object, mt_snapshot_method(method), argument) != expected)
         fail_msg("%s.%s(%s): expected %d", container, method, first ? first : "", expected);
     Py_XDECREF(argument);
     Py_DECREF(object);
