@@ -21,7 +21,7 @@ NO_GIL = [one for one in interpreters.found() if not one.has_gil]
 
 def run_child(python: Interpreter) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [python.path, "-s", str(HERE / "overhead.py")], capture_output=True, text=True, timeout=120
+        [python.path, "-s", str(HERE / "overhead.py")], capture_output=True, text=True, timeout=300
     )
 
 

@@ -26,7 +26,7 @@ from memtrace import reader
 
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "tools" / "child.py"
-SECONDS = 120
+SECONDS = 300
 WITH_HELPER = interpreters.with_helper(reader.library_directories())
 USABLE = [one for one in WITH_HELPER if one.has_gil]
 MONITORING = (3, 12)  # from here on tools don't get in each other's way
