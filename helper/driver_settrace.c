@@ -425,6 +425,9 @@ static void on_audit(PyThreadState *tstate, const char *event, PyObject *argumen
     }
     if (dormancy != AWAKE)
         hear(event, arguments); // in an interpreter that has no hooks yet, too
+    // It has none when this is said, but will have them by the next event of whatever thread.
+    if (strcmp(event, "cpython.PyInterpreterState_New") == 0)
+        mt_thread_forget_quick_frames();
     struct hooks *hooks = find_hooks(tstate->interp);
     if (!hooks)
         return;
@@ -569,8 +572,9 @@ static void on_call_throttled(struct mt_thread *thread, struct hooks *hooks, PyF
 }
 
 // All events but the next instruction of the call that the thread is known to be in.
-static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int what,
-                                                    PyObject *argument)
+// As on_trace, with its arguments where they are: neither moves them (`used` keeps them all).
+static __attribute__((noinline, used)) int on_trace_other(PyObject *self, PyFrameObject *object,
+                                                          int what, PyObject *argument)
 {
     struct mt_thread *thread = mt_thread_get();
     mt_frame *frame = mt_frame_of_object(object);
@@ -585,8 +589,11 @@ static __attribute__((noinline)) int on_trace_other(PyFrameObject *object, int w
         remove_thread(PyThreadState_Get(), NULL);
         return 0;
     }
-    if (mt_interpreters_appeared())
+    if (mt_interpreters_appeared()) {
         cover_new_interpreters();
+        if (thread->call.frame == frame)
+            mt_thread_quicken(thread);
+    }
     struct hooks *hooks = find_hooks(PyThreadState_Get()->interp);
     if (!hooks)
         return 0; // there was no memory for it
@@ -644,19 +651,21 @@ static int on_trace(PyObject *self, PyFrameObject *object, int what, PyObject *a
     struct mt_thread *thread = mt_thread_self;
     mt_frame *frame = mt_frame_of_object(object);
 
-    // Both frames are forgotten whenever recording stops or changes, and in a forked child.
-    if (__builtin_expect(threads_appeared(&first_hooks) || mt_interpreters_appeared(), 0))
-        return on_trace_other(object, what, argument);
+    if (__builtin_expect(threads_appeared(&first_hooks), 0))
+        return on_trace_other(self, object, what, argument);
+    // Both frames are forgotten whenever recording stops or changes, in a forked child, and when an
+    // interpreter is about to be made.
     if (__builtin_expect(thread->quick_frame != frame, 0))
         return what == PyTrace_LINE && thread->untraced_frame == frame
                    ? 0
-                   : on_trace_other(object, what, argument);
+                   : on_trace_other(self, object, what, argument);
+    if (__builtin_expect(what == PyTrace_OPCODE, 1)) {
+        uint32_t index = mt_thread_quick_site(thread, mt_frame_place(frame, thread->quick_start));
+        return index ? on_site(thread, &thread->call.plan->sites[index - 1]) : 0;
+    }
     if (what == PyTrace_LINE && object->f_trace_lines == MT_LINES_FOR_US)
         return on_line_quick(thread, object);
-    if (__builtin_expect(what != PyTrace_OPCODE, 0))
-        return on_trace_other(object, what, argument);
-    uint32_t index = mt_thread_quick_site(thread, mt_frame_place(frame, thread->quick_start));
-    return index ? on_site(thread, &thread->call.plan->sites[index - 1]) : 0;
+    return on_trace_other(self, object, what, argument);
 }
 
 // ---- evaluation ----------------------------------------------------------------------------

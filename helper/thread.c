@@ -153,6 +153,14 @@ void mt_thread_forget_calls(void)
     pthread_mutex_unlock(&threads_lock);
 }
 
+void mt_thread_forget_quick_frames(void)
+{
+    pthread_mutex_lock(&threads_lock);
+    for (struct mt_thread *thread = threads; thread; thread = thread->next)
+        thread->quick_frame = thread->untraced_frame = NULL;
+    pthread_mutex_unlock(&threads_lock);
+}
+
 void mt_thread_drop_calls(void)
 {
     mt_thread_forget_calls();

@@ -200,6 +200,9 @@ void mt_thread_each_plan(void (*each)(struct mt_plan *plan));
 /* Forget which call each thread is in: plans were judged anew. Under the GIL, or alone. */
 void mt_thread_forget_calls(void);
 
+/* Each thread's next event takes the long way. Under the GIL. */
+void mt_thread_forget_quick_frames(void);
+
 /* Forget which calls each thread is in, to the outermost: how they end will not be seen. Under the
  * GIL. */
 void mt_thread_drop_calls(void);
