@@ -24,7 +24,9 @@
  *
  * Which interpreters. All, since up to 3.11 they share the GIL. The evaluation function, the count
  * of threads and the list of them are an interpreter's own: struct hooks. That there is a new one
- * is seen at the next event in any other: the count of interpreters ever made has grown. What
+ * is seen at the next event in any other: the count of interpreters ever made has grown. (On 3.10
+ * and 3.11 there is none in a line that stores nothing; what such a line itself has the new one run
+ * is not seen.) What
  * it is given is set in its fields, without a switch of thread states: a thread state of ours in
  * there would be in the way of Py_EndInterpreter().
  *

@@ -8,6 +8,7 @@ that begin with case_.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 import threading
@@ -88,6 +89,23 @@ def case_one_that_comes_later(recording) -> None:
     later = create()
     run(later, PROGRAM)
     destroy(later)
+    recording.stop()
+
+
+def case_one_made_where_nothing_is_called(recording) -> None:
+    # Not a call of Python's from when the frame is known on.
+    program = "def make(create, run, text):\n known = 0\n known = 1\n run(create(), text)\n"
+    namespace = {}
+    exec(compile(program, "<string>", "exec"), namespace)
+    if sys.version_info >= (3, 13):
+        made = functools.partial(_interpreters.create, "legacy")
+    elif HAVE_ISOLATED:
+        made = functools.partial(_interpreters.create, isolated=False)
+    else:
+        made = _interpreters.create
+    execute = getattr(_interpreters, "exec", None) or _interpreters.run_string
+    recording.start()
+    namespace["make"](made, execute, PROGRAM)
     recording.stop()
 
 

@@ -78,6 +78,17 @@ def test_one_that_comes_later_is_recorded(interpreter: Interpreter, tmp_path: Pa
     assert result["lost"] == 0
 
 
+def test_one_that_a_frame_makes_and_runs_at_once_is_recorded(
+    interpreter: Interpreter, tmp_path: Path
+) -> None:
+    if (3, 10) <= interpreter.version[:2] <= (3, 11):
+        pytest.skip("3.10 and 3.11: no event within a line that stores nothing (plan_stretch.h)")
+    result = record(interpreter, "one_made_where_nothing_is_called", tmp_path)
+    made = [line for line in result["events"] if line.startswith("[make:")]
+    assert made[-2:] == ["[make:2] NEW local known = 0", "[make:3] MODIFIED local known: 0 → 1"]
+    assert [line for line in result["events"] if line not in made] == FIRST_RUN
+
+
 def test_one_may_end_while_it_is_recorded(interpreter: Interpreter, tmp_path: Path) -> None:
     result = record(interpreter, "one_that_ends_meanwhile", tmp_path)
     assert result["events"] == again(RUN) + FIRST_RUN
