@@ -16,6 +16,7 @@ class Observer:
     name = ""
     package = ""  # of PyPI, that it comes from
     settles = True  # runs once before it is timed: sites are seen once, and then known
+    settle_seconds = 0.0  # and again until so long has passed
 
     def start(self, subject):
         raise NotImplementedError
@@ -67,11 +68,12 @@ def _break_false(subject):
     ]
 
 
+_LIMITED = "full, max-overhead 2x"
 _MODES = {
     "full": _full,
     "full, mutations off": lambda subject: _full(subject) + ["mutations=0"],
     "full, --skip-var i": lambda subject: _full(subject) + ["skip-var=i"],
-    "full, max-overhead 2x": lambda subject: _full(subject) + ["max-overhead=200"],
+    _LIMITED: lambda subject: _full(subject) + ["max-overhead=200"],
     "full --all": lambda subject: ["all=1"],
     "--only one function": lambda subject: ["only=" + helpers.literal(subject.one)],
     "--only nothing": lambda subject: ["only=no-such-file-of-the-benchmark.py"],
@@ -84,7 +86,10 @@ UNTRACED = "untraced"
 
 def memtrace(mode, helper):
     """memtrace in one of MODES."""
-    return Memtrace(mode, helper, _MODES[mode])
+    observer = Memtrace(mode, helper, _MODES[mode])
+    if mode == _LIMITED:
+        observer.settle_seconds = 0.5  # it learns what is hot
+    return observer
 
 
 # ---- floors ----------------------------------------------------------------------------------
