@@ -173,16 +173,17 @@ void mt_plan_cache_renew(void)
 // Leave what must outlast the plan in its place. False: no room for that.
 static bool drop(struct mt_plan *plan, bool runs_nowhere)
 {
-    // No events, no ids; with events, all of them, so that two numbers say which.
-    if (plan->first_id && !mt_plan_defs_complete(plan))
-        return false;
+    // No events, no ids; with events, all of them, so that two numbers say which. Where the buffer
+    // has no room for all, none: what this code does from now on is lost, and counted, since
+    // keeping its plan, and those of all code to come, would have no bound.
+    uint32_t first_id = plan->first_id && mt_plan_defs_complete(plan) ? plan->first_id : 0;
     uintptr_t word = take_entry();
     if (!word)
         return false;
     *mt_plan_cache_remains(word) = (struct mt_remains){
         .code = plan->code,
         .code_id = plan->def_id,
-        .first_id = plan->first_id,
+        .first_id = first_id,
         .not_traced = plan->traced ? 0 : plan->generation,
         .watched = plan->watched,
         .starts_threads = plan->starts_threads,

@@ -12,7 +12,7 @@ FLAT = 1.10  # what counts as flat, as everywhere in the figures
 EXPLANATIONS = {
     "last of the locals": "a prefix above 256 locals; 3.12+: an int made of each offset above 256",
     "list mutated": "a mutation compares up to 64 items before and after: bounded, not flat below",
-    "code objects": "plans that don't fit into 6 MiB (up to 3.11: 5) are made anew at each call; "
+    "code objects": "plans that don't fit into 6 MiB (up to 3.11: 4) are made anew at each call; "
     "below that, the caches: code, plan and definitions of each call are other memory",
     "threads": "threads hand the GIL over, and each hand-over touches other memory",
     "breakpoints elsewhere": "each is looked at when code is first seen, then none",

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "defs.h"
@@ -250,6 +251,30 @@ static int stop(void **state)
     return 0;
 }
 
+/* Last: leaves no room for definitions. */
+static void test_plans_that_cannot_be_defined_any_more_are_dropped_too(void **state)
+{
+    static char name[4096];
+    memset(name, 'n', sizeof name);
+    const struct mt_text text = {name, sizeof name};
+    const struct mt_text none = {"", 0};
+
+    begin(16);
+    struct mt_plan *half = add(0);
+    assert_int_not_equal(mt_plan_defs_site(half, &half->sites[0]), 0);
+    while (mt_defs_site(mt_defs_reserve_sites(1), half->def_id, 1, MT_LOCAL, text, none))
+        ;
+    while (mt_defs_site(mt_defs_reserve_sites(1), half->def_id, 1, MT_LOCAL, none, none))
+        ;
+    for (int i = 1; i < CODES - 1; i++) {
+        struct mt_plan *plan = add(i);
+        assert_int_equal(mt_plan_defs_site(plan, &plan->sites[0]), 0);
+        assert_in_range(mt_plan_cache_count(), 1, 16);
+    }
+    assert_null(plan_at(0));
+    assert_int_equal(remains_at(0)->first_id, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_a_new_buffer_knows_no_old_definitions),
         cmocka_unit_test(test_remains_end_with_their_code),
         cmocka_unit_test(test_remains_end_when_the_plan_is_made_again),
+        cmocka_unit_test(test_plans_that_cannot_be_defined_any_more_are_dropped_too),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
