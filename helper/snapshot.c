@@ -231,9 +231,9 @@ bool mt_snapshot_method_of(PyObject *container, uint8_t method)
 
 uint8_t mt_snapshot_method(const char *name)
 {
-    for (uint8_t method = 1; method < METHODS; method++) {
+    for (int method = 1; method < METHODS; method++) {
         if (strcmp(methods[method].name, name) == 0)
-            return method;
+            return (uint8_t)method;
     }
     return 0;
 }
