@@ -187,10 +187,8 @@ static enum mt_arrival judge_library(PyObject *file)
 
 static enum mt_arrival judge_symbol(PyObject *name)
 {
-    const char *text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    const char *text = mt_object_text(name);
 
-    if (!text)
-        PyErr_Clear();
     return text && mt_linkage_names_runner(text) ? MT_ARRIVAL_CODE : MT_ARRIVAL_NOTHING;
 }
 
@@ -217,10 +215,8 @@ static bool is_compiled(const char *path)
 
 static enum mt_arrival judge_file(PyObject *path)
 {
-    const char *text = path && PyUnicode_Check(path) ? PyUnicode_AsUTF8(path) : NULL;
+    const char *text = mt_object_text(path);
 
-    if (!text)
-        PyErr_Clear();
     return !text || is_compiled(text) ? MT_ARRIVAL_CODE : MT_ARRIVAL_NOTHING;
 }
 

@@ -26,9 +26,8 @@
  * of threads and the list of them are an interpreter's own: struct hooks. That there is a new one
  * is seen at the next event in any other: the count of interpreters ever made has grown. (On 3.10
  * and 3.11 there is none in a line that stores nothing; what such a line itself has the new one run
- * is not seen.) What
- * it is given is set in its fields, without a switch of thread states: a thread state of ours in
- * there would be in the way of Py_EndInterpreter().
+ * is not seen.) What it is given is set in its fields, without a switch of thread states: a thread
+ * state of ours in there would be in the way of Py_EndInterpreter().
  *
  * Other tools. There is room for one trace function a thread. A thread that another tool has is
  * left to it. A tool that comes later is heard before it takes a slot (tracer.h): the frames of

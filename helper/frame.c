@@ -143,24 +143,24 @@ void mt_code_trim(PyCodeObject *code)
 #endif
 }
 
-static const char *utf8_of(PyObject *text)
+const char *mt_object_text(PyObject *object)
 {
-    const char *utf8 = PyUnicode_AsUTF8(text);
+    const char *text = object && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : NULL;
 
-    if (!utf8)
+    if (!text)
         PyErr_Clear(); // lone surrogates, or no memory
-    return utf8;
+    return text;
 }
 
 const char *mt_code_filename(PyCodeObject *code)
 {
-    return utf8_of(code->co_filename);
+    return mt_object_text(code->co_filename);
 }
 
 const char *mt_code_qualname(PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030b0000
-    return utf8_of(code->co_qualname);
+    return mt_object_text(code->co_qualname);
 #else
     return NULL;
 #endif

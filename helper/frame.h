@@ -274,6 +274,10 @@ static inline uintptr_t mt_code_extra_get(PyCodeObject *code)
 }
 #endif
 
+/* UTF-8 of a str, in the object's own memory; NULL where it is none (or NULL) or has no UTF-8. No
+ * error is left set. */
+const char *mt_object_text(PyObject *object);
+
 /* The file that a code object names, UTF-8 in the object's own memory; NULL: it is no UTF-8. */
 const char *mt_code_filename(PyCodeObject *code);
 

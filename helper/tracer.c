@@ -22,10 +22,8 @@
 // Text of a str object, in the object's own memory; "?" if it has none.
 static const char *text_of(PyObject *object)
 {
-    const char *text = object && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : NULL;
+    const char *text = mt_object_text(object);
 
-    if (!text)
-        PyErr_Clear();
     return text ? text : "?";
 }
 

@@ -23,11 +23,14 @@ package_is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+# help_is_asked "$@"
+help_is_asked() { [[ ${1-} = -h || ${1-} = --help ]]; }
+
 # help_if_asked "$@" — print what the head of the script says, and exit.
 help_if_asked() {
-    case ${1-} in
-    -h | --help) sed -n '2,/^set /{/^#/s/^# \?//p}' "$root/scripts/$(basename "$invoked")"; exit ;;
-    esac
+    help_is_asked "$@" || return 0
+    sed -n '2,/^set /{/^#/s/^# \?//p}' "$root/scripts/$(basename "$invoked")"
+    exit
 }
 
 # install_packages PACKAGE… — those that are missing, by apt; nothing to do, no root needed.

@@ -14,7 +14,15 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import READ, assert_free, changed_text, status, thread_count, thread_in_call
+from processes import (
+    POLL,
+    READ,
+    assert_free,
+    changed_text,
+    status,
+    thread_count,
+    thread_in_call,
+)
 from session import GdbSession, build_directory, run_batch, slowness
 from targets import Target, interpreter
 
@@ -77,20 +85,13 @@ class Gate:
     def close(self, pid: int) -> None:
         """Returns once the target is in the call (if it runs)."""
         os.read(self._pipe, 1)
-        self.wait_until_held(pid)
-
-    def wait_until_held(self, pid: int) -> None:
-        """The kernel gives nothing to wait on: look again until it is in poll(), number 7."""
-        deadline = time.monotonic() + 60 * slowness()
-        while not Path(f"/proc/{pid}/syscall").read_text(encoding="ascii").startswith("7 "):
-            assert time.monotonic() < deadline, "the target is not in its call"
-            time.sleep(0.001)
+        thread_in_call(pid, POLL)
 
 
 def test_a_long_call_that_holds_the_gil_is_armed_then_installed(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     with Target("attach_states.py", "held", gate.path) as target, GdbSession() as gdb:
-        gate.wait_until_held(target.pid)
+        thread_in_call(target.pid, POLL)
         for _ in range(ROUNDS):
             attach(gdb, target.pid)
             patience(gdb, 0.02)
@@ -127,7 +128,7 @@ def test_computing_that_holds_the_gil_is_armed_at_most() -> None:
 def test_the_outcome_of_an_armed_request_is_told_at_the_next_stop(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     with Target("attach_states.py", "held", gate.path) as target:
-        gate.wait_until_held(target.pid)
+        thread_in_call(target.pid, POLL)
         with GdbSession("-p", str(target.pid)) as gdb:
             patience(gdb, 0.02)
             said = gdb.command("memtrace on")

@@ -108,6 +108,13 @@ def woken_by(action: Callable[[], Any], expected: list[str], *lines: str) -> Non
     assert recording.names() == expected, recording.names()
 
 
+def made_by(source: str) -> Any:
+    """What calling the source's function makes, which is all that is left of the function."""
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    return namespace.pop("wanted")()
+
+
 def not_dormant(*lines: str) -> None:
     recording = Recording(*lines)
     recording.start()
@@ -305,17 +312,13 @@ def generator_that_waits() -> None:
 
 
 def coroutine_that_has_not_begun() -> None:
-    namespace: dict[str, Any] = {}
-    exec("async def wanted():\n    first = 1\n", namespace)
-    waiting = namespace.pop("wanted")()
+    waiting = made_by("async def wanted():\n    first = 1\n")
     not_dormant()
     waiting.close()
 
 
 def async_generator_that_has_not_begun() -> None:
-    namespace: dict[str, Any] = {}
-    exec("async def wanted():\n    yield\n", namespace)
-    waiting = namespace.pop("wanted")()
+    waiting = made_by("async def wanted():\n    yield\n")
     not_dormant()
     assert waiting
 

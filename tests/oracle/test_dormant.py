@@ -22,7 +22,13 @@ USABLE = [
     for one in interpreters.with_helper(reader.library_directories())
     if one.version[:2] == (3, 11)
 ]
-HELPERS_OF_CHILD = {"thread_states", "wanted_code", "woken_by", "not_dormant", "skip"} | {
+HELPERS_OF_CHILD = {
+    "made_by",
+    "thread_states",
+    "wanted_code",
+    "woken_by",
+    "not_dormant",
+    "skip",
     "import_testcapi",
     "library_of_its_own",
 }

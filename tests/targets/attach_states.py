@@ -28,6 +28,10 @@ class Timespec(ctypes.Structure):
     _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
 
 
+class Pollfd(ctypes.Structure):
+    _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("got", ctypes.c_short)]
+
+
 def say_ready():
     os.write(ready, b"ready\n")
 
@@ -111,9 +115,6 @@ def in_select():
     readable, writable = os.pipe()
 
     def wait():
-        class Pollfd(ctypes.Structure):
-            _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("got", ctypes.c_short)]
-
         one = Pollfd(readable, 1, 0)
         ctypes.set_errno(0)
         count = libc.poll(ctypes.byref(one), ctypes.c_ulong(1), -1)
@@ -162,10 +163,6 @@ def in_gil():
 
 def in_held():
     """As in_gil(), for as long as somebody likes: while nothing can be read from argv[2]."""
-
-    class Pollfd(ctypes.Structure):
-        _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("got", ctypes.c_short)]
-
     gate = Pollfd(os.open(sys.argv[2], os.O_RDWR), 1, 0)
     holds_the_gil = ctypes.PyDLL(None)
     say_ready()
